@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What modsig needs of C: included by rust/bindings/bindings_helper.h, and by
+ * nothing else.
+ */
+
+#include <crypto/hash.h>
+#include <crypto/public_key.h>
+#include <keys/asymmetric-type.h>
+#include <keys/system_keyring.h>
+#include <linux/errno.h>
+#include <linux/key.h>
+#include <linux/printk.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/verification.h>
+#include <uapi/linux/module.h>
+#include "../internal.h"

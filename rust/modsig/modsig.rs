@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Verification of module signatures.
+//!
+//! This is the C side of it: the module loader calls [`module_sig_check`] first of all. What a
+//! signature is worth is decided in [`verify`], which is pure; all that touches the kernel is in
+//! [`sys`].
+
+use core::ffi::c_int;
+
+use kernel::{bindings, prelude::*};
+
+mod sys;
+pub mod verify;
+
+use verify::{
+    policy::{self, Decision},
+    Checked, Flags,
+};
+
+/// What `pr_*!` put in front of each line; `module!` would define it.
+const __LOG_PREFIX: &[u8] = b"modsig\0";
+
+/// Checks the signature of a module that is about to be loaded, and says whether to go on.
+///
+/// Takes the place of the function of the same name in `kernel/module/signing.c`. Returns 0 to go
+/// on, else a negative error number. Cuts what was appended to the module off `info.len` as far
+/// as it could be read, and sets `info.sig_ok` if a trusted key has signed the module; the loader
+/// taints the kernel if it is not set.
+///
+/// # Safety
+///
+/// `info` points to a `struct load_info` that nobody else uses during the call; its `hdr` points
+/// to `len` octets that do not change during the call, or `len` is 0.
+#[no_mangle]
+pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags: c_int) -> c_int {
+    // SAFETY: the caller lends us `*info` for the call.
+    let info = unsafe { &mut *info };
+    let file: &[u8] = match info.len {
+        0 => &[],
+        // SAFETY: the caller promises `len` octets at `hdr`. They are not part of `*info`.
+        len => unsafe { core::slice::from_raw_parts(info.hdr.cast(), len as usize) },
+    };
+    let given = |flag: u32| flags & flag as c_int != 0;
+
+    let checked = verify::check(
+        &sys::Kernel,
+        file,
+        Flags {
+            ignore_modversions: given(bindings::MODULE_INIT_IGNORE_MODVERSIONS),
+            ignore_vermagic: given(bindings::MODULE_INIT_IGNORE_VERMAGIC),
+        },
+    );
+    let enforced = sys::sig_enforced();
+    let decision = policy::decide(checked.result.map_err(|error| error.class()), enforced);
+    let size = file.len();
+    info.len = checked.module_len as _;
+
+    let (verdict, locked_down) = match decision {
+        Decision::Accept => {
+            info.sig_ok = true;
+            return 0;
+        }
+        Decision::AskLockdown => {
+            let verdict = sys::locked_down();
+            (verdict, verdict != 0)
+        }
+        Decision::Refuse => (sys::errno::EKEYREJECTED, false),
+        Decision::Fail(class) => (sys::errno::from_class(class), false),
+    };
+    if sys::may_log() {
+        log(&checked, size, verdict, enforced, locked_down);
+    }
+    verdict
+}
+
+// The loader's prototype (kernel/module/internal.h) and the function above have one type.
+const _: [unsafe extern "C" fn(*mut bindings::load_info, c_int) -> c_int; 2] =
+    [module_sig_check, bindings::module_sig_check];
+
+/// Logs one line on a module that has no good signature.
+fn log(checked: &Checked<'_>, size: usize, verdict: c_int, enforced: bool, locked_down: bool) {
+    let Err(reason) = checked.result else {
+        return;
+    };
+    let signer = Signer(checked.signer.as_ref());
+    if verdict == 0 {
+        pr_notice!("module of {size} bytes let in, taints the kernel: {reason}{signer}\n");
+        return;
+    }
+    let why = match (locked_down, enforced) {
+        (true, _) => " (the kernel is locked down)",
+        (false, true) => " (only signed modules are let in)",
+        (false, false) => "",
+    };
+    let error = Error::from_errno(verdict);
+    pr_err!("module of {size} bytes refused, {error:?}: {reason}{why}{signer}\n");
+}
+
+/// Adds the signer to a log line, if there is one.
+struct Signer<'a>(Option<&'a verify::SignerInfo<'a>>);
+
+impl core::fmt::Display for Signer<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Some(signer) => write!(f, "; signer {signer}"),
+            None => Ok(()),
+        }
+    }
+}

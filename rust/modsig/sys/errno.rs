@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Error numbers, which `kernel::error::code` does not have all of in every tree.
+
+use core::{ffi::c_int, ptr::NonNull};
+
+use kernel::bindings;
+
+use crate::verify::{Class, PlatformError};
+
+/// What a refused module is answered with.
+pub(crate) const EKEYREJECTED: c_int = -(bindings::EKEYREJECTED as c_int);
+pub(super) const ENOENT: c_int = -(bindings::ENOENT as c_int);
+pub(super) const ENOKEY: c_int = -(bindings::ENOKEY as c_int);
+pub(super) const ENOMEM: c_int = -(bindings::ENOMEM as c_int);
+
+/// The (negative) error number of a class.
+pub(crate) fn from_class(class: Class) -> c_int {
+    match class {
+        Class::NoData => -(bindings::ENODATA as c_int),
+        Class::NoPackage => -(bindings::ENOPKG as c_int),
+        Class::NoKey => ENOKEY,
+        Class::BadMessage => -(bindings::EBADMSG as c_int),
+        Class::Invalid => -(bindings::EINVAL as c_int),
+        Class::TooLarge => -(bindings::EFBIG as c_int),
+        Class::Rejected => EKEYREJECTED,
+        Class::Platform(errno) => errno,
+    }
+}
+
+/// The result of a C function that returns 0 or a negative error number.
+pub(super) fn from_int(result: c_int) -> Result<(), PlatformError> {
+    match result {
+        0 => Ok(()),
+        errno => Err(PlatformError(errno)),
+    }
+}
+
+/// The result of a C function that returns a pointer or `ERR_PTR()`, never null.
+pub(super) fn from_ptr<T>(ptr: *mut T) -> Result<NonNull<T>, PlatformError> {
+    const MAX_ERRNO: isize = bindings::MAX_ERRNO as isize;
+    match ptr as isize {
+        // The range makes sure that the number fits.
+        errno @ -MAX_ERRNO..=-1 => Err(PlatformError(errno as c_int)),
+        // No C function that is used here returns null, and none may be taken for a success.
+        _ => NonNull::new(ptr).ok_or(PlatformError(ENOMEM)),
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A reader for DER (X.690), as far as signatures need it.
+//!
+//! It goes forward only, never recurses, and takes exactly one encoding for each value: what has
+//! two readings has two meanings for two programs.
+
+use super::error::Error;
+
+/// `INTEGER`.
+pub(super) const INTEGER: u8 = 0x02;
+/// `OCTET STRING`.
+pub(super) const OCTET_STRING: u8 = 0x04;
+/// `NULL`.
+pub(super) const NULL: u8 = 0x05;
+/// `OBJECT IDENTIFIER`.
+pub(super) const OID: u8 = 0x06;
+/// `SEQUENCE` and `SEQUENCE OF`.
+pub(super) const SEQUENCE: u8 = 0x30;
+/// `SET` and `SET OF`.
+pub(super) const SET: u8 = 0x31;
+
+/// Tag of a context-specific, primitive element (`[number] IMPLICIT` of a string type).
+pub(super) const fn context(number: u8) -> u8 {
+    0x80 | number
+}
+
+/// Tag of a context-specific, constructed element (`[number] EXPLICIT`, or `IMPLICIT` of a set).
+pub(super) const fn context_constructed(number: u8) -> u8 {
+    0xa0 | number
+}
+
+/// One element: tag and content, and where it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element<'a> {
+    /// The one octet of the tag, with its class and constructed bits.
+    pub tag: u8,
+    /// The octets after tag and length.
+    pub content: &'a [u8],
+    /// Offset of the tag from the start of the message, in octets.
+    pub at: usize,
+    /// Offset of the content from the start of the message, in octets.
+    content_at: usize,
+}
+
+impl<'a> Element<'a> {
+    /// A reader of what is inside.
+    pub fn reader(&self) -> Reader<'a> {
+        Reader {
+            rest: self.content,
+            at: self.content_at,
+        }
+    }
+}
+
+/// Reads elements one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Offset of `rest` from the start of the message; only ever reported, never used to read.
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of a whole message.
+    pub fn new(message: &'a [u8]) -> Self {
+        Reader {
+            rest: message,
+            at: 0,
+        }
+    }
+
+    /// Whether everything was read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// How far this reader is from the start of the message, in octets.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Ends the reading of a structure: nothing may be left.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::TrailingData(self.at))
+        }
+    }
+
+    /// Reads the next element, whatever it is.
+    pub fn any(&mut self) -> Result<Element<'a>, Error> {
+        let at = self.at;
+        let (&tag, after_tag) = self.rest.split_first().ok_or(Error::Truncated(at))?;
+        if tag & 0x1f == 0x1f {
+            return Err(Error::LongTag(at));
+        }
+        let (&first, after_first) = after_tag.split_first().ok_or(Error::Truncated(at))?;
+        let (length, after_length) = match first {
+            0x00..=0x7f => (usize::from(first), after_first),
+            0x80 => return Err(Error::IndefiniteLength(at)),
+            0x81..=0x84 => long_length(usize::from(first & 0x7f), after_first, at)?,
+            _ => return Err(Error::HugeLength(at)),
+        };
+        let content = after_length.get(..length).ok_or(Error::Truncated(at))?;
+        let rest = after_length.get(length..).ok_or(Error::Truncated(at))?;
+
+        // Neither sum can overflow: both are offsets inside one slice.
+        let content_at = at.saturating_add(self.rest.len().saturating_sub(after_length.len()));
+        self.at = content_at.saturating_add(length);
+        self.rest = rest;
+        Ok(Element {
+            tag,
+            content,
+            at,
+            content_at,
+        })
+    }
+
+    /// Reads the next element, which must have this tag.
+    pub fn element(&mut self, tag: u8) -> Result<Element<'a>, Error> {
+        let at = self.at;
+        let element = self.any()?;
+        if element.tag == tag {
+            Ok(element)
+        } else {
+            Err(Error::UnexpectedTag(at))
+        }
+    }
+
+    /// Reads the next element if it has this tag, else leaves it where it is.
+    pub fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Error> {
+        match self.rest.first() {
+            Some(&next) if next == tag => self.any().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads an INTEGER and returns its content octets: at least one, big endian, two's
+    /// complement, no more of them than it needs.
+    pub fn integer(&mut self) -> Result<&'a [u8], Error> {
+        let Element { content, at, .. } = self.element(INTEGER)?;
+        match content {
+            [] => Err(Error::BadInteger(at)),
+            [0x00, next, ..] if next & 0x80 == 0 => Err(Error::BadInteger(at)),
+            [0xff, next, ..] if next & 0x80 != 0 => Err(Error::BadInteger(at)),
+            _ => Ok(content),
+        }
+    }
+
+    /// Reads an OBJECT IDENTIFIER and returns its content octets.
+    pub fn oid(&mut self) -> Result<&'a [u8], Error> {
+        let Element { content, at, .. } = self.element(OID)?;
+        let mut start_of_arc = true;
+        for &octet in content {
+            // An arc that starts with a zero of seven bits is padded.
+            if start_of_arc && octet == 0x80 {
+                return Err(Error::BadOid(at));
+            }
+            start_of_arc = octet & 0x80 == 0;
+        }
+        if content.is_empty() || !start_of_arc {
+            return Err(Error::BadOid(at));
+        }
+        Ok(content)
+    }
+}
+
+/// Reads the `count` octets of a long length (1 to 4).
+fn long_length(count: usize, input: &[u8], at: usize) -> Result<(usize, &[u8]), Error> {
+    let octets = input.get(..count).ok_or(Error::Truncated(at))?;
+    let rest = input.get(count..).ok_or(Error::Truncated(at))?;
+    let length = octets
+        .iter()
+        .fold(0u32, |length, &octet| length << 8 | u32::from(octet));
+    // Fits into the octets before, or into the short form?
+    if octets.first() == Some(&0) || length < 0x80 {
+        return Err(Error::NonMinimalLength(at));
+    }
+    let length = usize::try_from(length).map_err(|_| Error::HugeLength(at))?;
+    Ok((length, rest))
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a module was not accepted: one reason for each rejection.
+
+use core::fmt;
+
+/// A reason for which a file is not a module with a good signature.
+///
+/// Offsets are in octets from the start of the signature message, so that a person can find the
+/// place with `openssl asn1parse`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The file does not end in the marker.
+    Unsigned,
+    /// The loader was told to ignore version information: the module is no longer the one that
+    /// was signed, so its signature is not looked at.
+    ForceLoaded,
+
+    /// There is a marker, but no room for the signature information in front of it.
+    TrailerTooShort,
+    /// The claimed length of the signature leaves no module.
+    SignatureLength {
+        /// Length that the trailer claims, in octets.
+        claimed: u32,
+        /// Octets in front of the trailer.
+        available: usize,
+    },
+    /// The kind of signature is not one that this verifier knows.
+    UnknownIdType(u8),
+    /// A field of the trailer that must be zero is not.
+    ReservedField,
+    /// The module is larger than the kernel's digests take in one call.
+    TooLarge,
+
+    /// An element ends after the one that holds it, or a header is cut off.
+    Truncated(usize),
+    /// A tag other than the one that the grammar has here.
+    UnexpectedTag(usize),
+    /// A tag of more than one octet.
+    LongTag(usize),
+    /// Indefinite length, which DER does not have (X.690 10.1).
+    IndefiniteLength(usize),
+    /// A length in more octets than it needs (X.690 10.1).
+    NonMinimalLength(usize),
+    /// A length in more than four octets.
+    HugeLength(usize),
+    /// Octets after the last field of a structure.
+    TrailingData(usize),
+    /// An INTEGER without octets, or with more than it needs (X.690 8.3).
+    BadInteger(usize),
+    /// An OBJECT IDENTIFIER that is empty, cut off or padded (X.690 8.19).
+    BadOid(usize),
+    /// Parameters other than none or NULL for an algorithm that takes none.
+    AlgorithmParameters(usize),
+    /// A key identifier, or an issuer with its serial number, that is empty.
+    EmptySignerId(usize),
+    /// A key identifier, or an issuer with its serial number, longer than any key has.
+    LongSignerId(usize),
+    /// The version of a SignerInfo does not go with its SignedData or its way to name the signer.
+    VersionMismatch(usize),
+    /// A certificate revocation list, which the kernel's C parser does not accept either.
+    RevocationList(usize),
+
+    /// The message is not a SignedData.
+    NotSignedData,
+    /// The SignedData or a SignerInfo is of a version that is not known.
+    UnknownVersion(usize),
+    /// The content is of a type that is neither data nor Authenticode.
+    UnknownContentType(usize),
+    /// The message has no signer.
+    NoSigner,
+    /// The message has more signers than [`super::cms::MAX_SIGNERS`].
+    TooManySigners,
+    /// Some signers have signed attributes, others have none.
+    MixedSignedAttributes,
+
+    /// The message holds content of its own, where a module's signature is detached.
+    EmbeddedContent,
+    /// The signature is for something that is not plain data.
+    NotData,
+    /// The signature is over attributes, where a module's is over the module itself.
+    SignedAttributes,
+
+    /// A digest algorithm that this verifier does not know.
+    UnknownDigest(usize),
+    /// A signature algorithm that this verifier does not know.
+    UnknownKeyAlgorithm(usize),
+    /// None of the signers uses a digest algorithm that is built in.
+    DigestNotBuiltIn,
+
+    /// None of the signers' keys is trusted.
+    NoKey,
+    /// The signer is not trusted itself, and the certificates in the message are not followed.
+    UntrustedChain,
+    /// The key is trusted, the signature is not its own or not of this module.
+    BadSignature,
+    /// The signer is on the list of revoked keys.
+    Revoked,
+    /// The file's hash is on the list of refused files.
+    Blacklisted,
+
+    /// The platform failed in a way that says nothing of the module (for example out of memory).
+    Platform(i32),
+}
+
+/// What kind of answer an [`Error`] is: each is one error number of the kernel's C verifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// ENODATA: there is no signature to check.
+    NoData,
+    /// ENOPKG: the signature needs something that this kernel does not have.
+    NoPackage,
+    /// ENOKEY: nobody that this kernel trusts has signed.
+    NoKey,
+    /// EBADMSG: the signature cannot be read.
+    BadMessage,
+    /// EINVAL: the signature can be read and makes no sense.
+    Invalid,
+    /// EFBIG: the module is too large to be checked.
+    TooLarge,
+    /// EKEYREJECTED: the signature can be read and is wrong.
+    Rejected,
+    /// Whatever the platform said.
+    Platform(i32),
+}
+
+impl Error {
+    /// The kind of answer that this reason is, the same as C's for the same input
+    /// (`kernel/module/signing.c`, `crypto/asymmetric_keys/pkcs7_parser.c`).
+    pub fn class(&self) -> Class {
+        match *self {
+            Error::Unsigned | Error::ForceLoaded => Class::NoData,
+
+            Error::UnknownIdType(_)
+            | Error::UnknownDigest(_)
+            | Error::UnknownKeyAlgorithm(_)
+            | Error::DigestNotBuiltIn => Class::NoPackage,
+
+            Error::NoKey => Class::NoKey,
+
+            Error::TrailerTooShort
+            | Error::SignatureLength { .. }
+            | Error::ReservedField
+            | Error::Truncated(_)
+            | Error::UnexpectedTag(_)
+            | Error::LongTag(_)
+            | Error::IndefiniteLength(_)
+            | Error::NonMinimalLength(_)
+            | Error::HugeLength(_)
+            | Error::TrailingData(_)
+            | Error::BadInteger(_)
+            | Error::BadOid(_)
+            | Error::AlgorithmParameters(_)
+            | Error::LongSignerId(_)
+            | Error::VersionMismatch(_)
+            | Error::RevocationList(_)
+            | Error::EmbeddedContent => Class::BadMessage,
+
+            Error::EmptySignerId(_)
+            | Error::NotSignedData
+            | Error::UnknownVersion(_)
+            | Error::UnknownContentType(_)
+            | Error::NoSigner
+            | Error::TooManySigners
+            | Error::MixedSignedAttributes => Class::Invalid,
+
+            Error::TooLarge => Class::TooLarge,
+
+            Error::NotData
+            | Error::SignedAttributes
+            | Error::UntrustedChain
+            | Error::BadSignature
+            | Error::Revoked
+            | Error::Blacklisted => Class::Rejected,
+
+            Error::Platform(code) => Class::Platform(code),
+        }
+    }
+}
+
+/// The reason in words that fit into one line of a log.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |f: &mut fmt::Formatter<'_>, what: &str, offset: usize| {
+            write!(f, "{what} at offset {offset} of the signature")
+        };
+        match *self {
+            Error::Unsigned => f.write_str("not signed"),
+            Error::ForceLoaded => f.write_str("force-loaded, so its signature does not count"),
+            Error::TrailerTooShort => f.write_str("nothing but a signature marker"),
+            Error::SignatureLength { claimed, available } => write!(
+                f,
+                "trailer claims a signature of {claimed} octets, the file has {available} in front of it"
+            ),
+            Error::UnknownIdType(id) => {
+                write!(f, "signature type {id} is not supported, only PKCS#7 (2)")
+            }
+            Error::ReservedField => f.write_str("a reserved field of the trailer is not zero"),
+            Error::TooLarge => f.write_str("larger than 4 GiB"),
+            Error::Truncated(o) => at(f, "element cut off", o),
+            Error::UnexpectedTag(o) => at(f, "unexpected element", o),
+            Error::LongTag(o) => at(f, "tag of several octets", o),
+            Error::IndefiniteLength(o) => at(f, "indefinite length", o),
+            Error::NonMinimalLength(o) => at(f, "padded length", o),
+            Error::HugeLength(o) => at(f, "length of more than 4 octets", o),
+            Error::TrailingData(o) => at(f, "trailing data", o),
+            Error::BadInteger(o) => at(f, "malformed integer", o),
+            Error::BadOid(o) => at(f, "malformed object identifier", o),
+            Error::AlgorithmParameters(o) => at(f, "unexpected algorithm parameters", o),
+            Error::EmptySignerId(o) => at(f, "empty signer identifier", o),
+            Error::LongSignerId(o) => at(f, "oversized signer identifier", o),
+            Error::VersionMismatch(o) => at(f, "version that does not fit the signer", o),
+            Error::RevocationList(o) => at(f, "embedded revocation list", o),
+            Error::NotSignedData => f.write_str("the signature is not a SignedData message"),
+            Error::UnknownVersion(o) => at(f, "unknown version", o),
+            Error::UnknownContentType(o) => at(f, "unknown content type", o),
+            Error::NoSigner => f.write_str("the signature names no signer"),
+            Error::TooManySigners => f.write_str("the signature has too many signers"),
+            Error::MixedSignedAttributes => {
+                f.write_str("some signers have signed attributes, others have none")
+            }
+            Error::EmbeddedContent => f.write_str("the signature carries content of its own"),
+            Error::NotData => f.write_str("the signature is not for plain data"),
+            Error::SignedAttributes => f.write_str("the signature has signed attributes"),
+            Error::UnknownDigest(o) => at(f, "unsupported digest algorithm", o),
+            Error::UnknownKeyAlgorithm(o) => at(f, "unsupported signature algorithm", o),
+            Error::DigestNotBuiltIn => f.write_str("digest algorithm not built into this kernel"),
+            Error::NoKey => f.write_str("signer's key is in no trusted keyring"),
+            Error::UntrustedChain => {
+                f.write_str("signer's key is in no trusted keyring, certificates in the signature are not followed")
+            }
+            Error::BadSignature => f.write_str("signature does not match: altered after signing?"),
+            Error::Revoked => f.write_str("signer's key is revoked"),
+            Error::Blacklisted => f.write_str("the file's hash is blacklisted"),
+            Error::Platform(code) => write!(f, "check could not be completed (error {code})"),
+        }
+    }
+}

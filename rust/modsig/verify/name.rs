@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Distinguished names (RFC 5280 section 4.1.2.4): whether one is well formed, and how to show it
+//! to a person.
+
+use core::fmt;
+
+use super::{
+    der::{self, Reader},
+    error::Error,
+    oid,
+};
+
+/// Checks that the content of a `Name` has the form that `crypto/asymmetric_keys/x509.asn1` gives
+/// it: a sequence of sets of pairs of a type and any value.
+pub(super) fn check(mut rdns: Reader<'_>) -> Result<(), Error> {
+    while !rdns.is_empty() {
+        let mut attributes = rdns.element(der::SET)?.reader();
+        while !attributes.is_empty() {
+            attribute(&mut attributes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one `AttributeTypeAndValue`: the type's identifier and the value's octets.
+fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Error> {
+    let mut fields = attributes.element(der::SEQUENCE)?.reader();
+    let kind = fields.oid()?;
+    let value = fields.any()?.content;
+    fields.finish()?;
+    Ok((kind, value))
+}
+
+/// Shows a name: the attributes that people know, in the order of the name.
+///
+/// The octets come from whoever made the module, so nothing but printable ASCII is let through,
+/// and not much of it.
+pub(super) struct Printable<'a>(pub(super) &'a [u8]);
+
+/// How many attributes of a name are shown, and how many octets of each.
+const SHOWN_ATTRIBUTES: usize = 4;
+const SHOWN_OCTETS: usize = 64;
+
+impl Printable<'_> {
+    /// Writes up to [`SHOWN_ATTRIBUTES`] attributes; stops where the name is malformed.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> Result<usize, fmt::Error> {
+        let mut shown: usize = 0;
+        let mut rdns = Reader::new(self.0);
+        while let Ok(rdn) = rdns.element(der::SET) {
+            let mut attributes = rdn.reader();
+            while let Ok((kind, value)) = attribute(&mut attributes) {
+                let label = match kind.strip_prefix(oid::X520) {
+                    Some([3]) => "CN",
+                    Some([10]) => "O",
+                    Some([11]) => "OU",
+                    _ => continue,
+                };
+                if shown == SHOWN_ATTRIBUTES {
+                    return Ok(shown);
+                }
+                let separator = if shown == 0 { "" } else { ", " };
+                write!(f, "{separator}{label}=")?;
+                for &octet in value.iter().take(SHOWN_OCTETS) {
+                    let printable = matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\';
+                    fmt::Write::write_char(f, if printable { char::from(octet) } else { '?' })?;
+                }
+                shown = shown.saturating_add(1);
+            }
+        }
+        Ok(shown)
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        if self.write(f)? == 0 {
+            f.write_str("no common name")?;
+        }
+        f.write_str("\"")
+    }
+}

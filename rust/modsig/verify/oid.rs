@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Object identifiers, as the content octets of their encoding.
+
+/// id-signedData, 1.2.840.113549.1.7.2 (RFC 5652 section 5.1).
+pub(super) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+/// id-data, 1.2.840.113549.1.7.1 (RFC 5652 section 4).
+pub(super) const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
+/// Authenticode's SpcIndirectDataContent, 1.3.6.1.4.1.311.2.1.4.
+pub(super) const MS_INDIRECT_DATA: &[u8] =
+    &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x01, 0x04];
+
+/// id-sha1, 1.3.14.3.2.26.
+pub(super) const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
+/// NIST's hash algorithms, 2.16.840.1.101.3.4.2, less the last arc.
+pub(super) const NIST_HASH: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
+/// sm3, 1.2.156.10197.1.401.
+pub(super) const SM3: &[u8] = &[0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x11];
+/// id-tc26-gost3411-12-256, 1.2.643.7.1.1.2.2.
+pub(super) const STREEBOG256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x02];
+/// id-tc26-gost3411-12-512, 1.2.643.7.1.1.2.3.
+pub(super) const STREEBOG512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x03];
+
+/// rsaEncryption, 1.2.840.113549.1.1.1 (RFC 8017 appendix A.1).
+pub(super) const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// ecdsa-with-SHA1, 1.2.840.10045.4.1 (RFC 3279 section 2.2.3).
+pub(super) const ECDSA_WITH_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01];
+/// ecdsa-with-SHA2, 1.2.840.10045.4.3 (RFC 5758 section 3.2), less the last arc.
+pub(super) const ECDSA_WITH_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+/// NIST's signature algorithms, 2.16.840.1.101.3.4.3, less the last arc.
+pub(super) const NIST_SIGNATURE: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03];
+/// id-tc26-gost3410-12-256, 1.2.643.7.1.1.1.1.
+pub(super) const GOST2012_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01, 0x01];
+/// id-tc26-gost3410-12-512, 1.2.643.7.1.1.1.2.
+pub(super) const GOST2012_512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01, 0x02];
+
+/// X.520 attribute types, 2.5.4, less the last arc.
+pub(super) const X520: &[u8] = &[0x55, 0x04];
