@@ -38,10 +38,10 @@ pub(super) fn from_int(result: c_int) -> Result<(), PlatformError> {
 
 /// The result of a C function that returns a pointer or `ERR_PTR()`, never null.
 pub(super) fn from_ptr<T>(ptr: *mut T) -> Result<NonNull<T>, PlatformError> {
-    const MAX_ERRNO: isize = bindings::MAX_ERRNO as isize;
+    const LOWEST: isize = -(bindings::MAX_ERRNO as isize);
     match ptr as isize {
         // The range makes sure that the number fits.
-        errno @ -MAX_ERRNO..=-1 => Err(PlatformError(errno as c_int)),
+        errno @ LOWEST..=-1 => Err(PlatformError(errno as c_int)),
         // No C function that is used here returns null, and none may be taken for a success.
         _ => NonNull::new(ptr).ok_or(PlatformError(ENOMEM)),
     }

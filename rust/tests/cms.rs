@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which messages are read, what they are taken to say, and why others are refused.
+
+mod common;
+
+use common::*;
+use modsig::verify::{
+    cms::{self, MAX_SIGNERS, MAX_SIGNER_ID},
+    Class, DigestAlgorithm, Error, KeyAlgorithm, SignerId,
+};
+
+fn error(message: &Message) -> Error {
+    cms::parse(&message.der()).expect_err("is refused")
+}
+
+fn error_of(signer: Signer) -> Error {
+    error(&message(&[signer]))
+}
+
+#[test]
+fn reads_a_signer_by_issuer_and_serial() {
+    let der = message(&[signer(7)]).der();
+    let parsed = cms::parse(&der).unwrap();
+    let signers: Vec<_> = parsed.signers().collect();
+    assert_eq!(signers.len(), 1);
+    assert_eq!(
+        signers[0].id,
+        SignerId::IssuerAndSerial {
+            issuer: &issuer("someone"),
+            serial: &[7]
+        }
+    );
+    assert_eq!(signers[0].digest, DigestAlgorithm::Sha256);
+    assert_eq!(signers[0].key, KeyAlgorithm::Rsa);
+    assert_eq!(signers[0].signature, b"good");
+    assert!(!parsed.has_certificates());
+    assert_eq!(
+        signers[0].to_string(),
+        "issuer \"CN=someone\" serial 07, rsa/sha256"
+    );
+}
+
+#[test]
+fn reads_a_signer_by_key_id() {
+    let der = message(&[signer_by_key_id(&[0xab; 20])]).der();
+    let parsed = cms::parse(&der).unwrap();
+    let signer = parsed.signers().next().unwrap();
+    assert_eq!(signer.id, SignerId::SubjectKeyId(&[0xab; 20]));
+    assert_eq!(signer.id.parts(), (&[0xab; 20][..], &[][..]));
+    assert_eq!(signer.id.to_string(), format!("key id {}", "ab".repeat(20)));
+}
+
+#[test]
+fn reads_as_many_signers_as_there_may_be() {
+    let signers: Vec<_> = (0..MAX_SIGNERS as u8).map(signer).collect();
+    let der = message(&signers).der();
+    assert_eq!(cms::parse(&der).unwrap().signers().count(), MAX_SIGNERS);
+    let signers: Vec<_> = (0..=MAX_SIGNERS as u8).map(signer).collect();
+    assert_eq!(error(&message(&signers)), Error::TooManySigners);
+}
+
+#[test]
+fn names_from_outside_cannot_forge_a_log_line() {
+    let mut odd = signer(1);
+    let name = issuer("a\n[0] evil \"\u{e9}\x1b");
+    odd.sid = seq(&[&tlv(0x30, &name), &tlv(0x02, &[1])]);
+    let der = message(&[odd]).der();
+    let shown = cms::parse(&der).unwrap().signers().next().unwrap().id.to_string();
+    assert_eq!(shown, "issuer \"CN=a?[0] evil ????\" serial 01");
+}
+
+#[test]
+fn names_from_outside_are_cut_short() {
+    let mut odd = signer(1);
+    let name = issuer(&"x".repeat(3000)).repeat(1);
+    odd.sid = seq(&[&tlv(0x30, &name), &tlv(0x02, &[1; 100])]);
+    let der = message(&[odd]).der();
+    let shown = cms::parse(&der).unwrap().signers().next().unwrap().id.to_string();
+    assert!(shown.len() < 160, "{shown}");
+}
+
+#[test]
+fn octets_after_a_structure_are_refused() {
+    let good = message(&[signer(1)]);
+    let after = |der: Vec<u8>| [der, vec![0x05, 0x00]].concat();
+    let is_trailing = |error| assert!(matches!(error, Error::TrailingData(_)), "{error:?}");
+
+    let der = after(good.der());
+    assert_eq!(
+        cms::parse(&der).unwrap_err(),
+        Error::TrailingData(der.len() - 2)
+    );
+    is_trailing(error(&Message {
+        signers: after(good.signers.clone()),
+        ..good.clone()
+    }));
+    is_trailing(error(&Message {
+        content: seq(&[&oid(DATA), &[0x05, 0x00]]),
+        ..good.clone()
+    }));
+    is_trailing(error_of(Signer {
+        unsigned_attributes: vec![0x05, 0x00],
+        ..signer(1)
+    }));
+    is_trailing(error_of(Signer {
+        digest: seq(&[&oid(SHA256), &[0x05, 0x00], &[0x05, 0x00]]),
+        ..signer(1)
+    }));
+    is_trailing(error_of(Signer {
+        sid: seq(&[&tlv(0x30, &[]), &tlv(0x02, &[1]), &[0x05, 0x00]]),
+        ..signer(1)
+    }));
+}
+
+#[test]
+fn every_prefix_is_refused() {
+    let der = message(&[signer(1)]).der();
+    for len in 0..der.len() {
+        let error = cms::parse(&der[..len]).expect_err("cut off");
+        assert_eq!(error.class(), Class::BadMessage, "{len} octets: {error}");
+    }
+}
+
+#[test]
+fn lengths_have_one_encoding() {
+    let with_integer = |integer: &[u8]| {
+        error(&Message {
+            version: integer.to_vec(),
+            ..message(&[signer(1)])
+        })
+    };
+    assert!(matches!(with_integer(&[0x02, 0x80, 1, 0, 0]), Error::IndefiniteLength(_)));
+    assert!(matches!(with_integer(&[0x02, 0x81, 1, 1]), Error::NonMinimalLength(_)));
+    assert!(matches!(with_integer(&[0x02, 0x82, 0, 0x80]), Error::NonMinimalLength(_)));
+    assert!(matches!(with_integer(&[0x02, 0x84, 0, 0, 0, 1, 1]), Error::NonMinimalLength(_)));
+    assert!(matches!(with_integer(&[0x02, 0x85, 0, 0, 0, 0, 1, 1]), Error::HugeLength(_)));
+    assert!(matches!(with_integer(&[0x02, 0xff, 1]), Error::HugeLength(_)));
+    assert!(matches!(with_integer(&[0x02, 0x84, 0xff, 0xff, 0xff, 0xff]), Error::Truncated(_)));
+    assert!(matches!(with_integer(&[0x1f, 0x02, 0x01, 1]), Error::LongTag(_)));
+    assert!(matches!(with_integer(&[0x04, 0x01, 1]), Error::UnexpectedTag(_)));
+}
+
+#[test]
+fn integers_have_one_encoding() {
+    let with_serial = |serial: &[u8]| {
+        error_of(Signer {
+            sid: seq(&[&tlv(0x30, &issuer("x")), &tlv(0x02, serial)]),
+            ..signer(1)
+        })
+    };
+    for bad in [&[][..], &[0, 1], &[0, 0], &[0xff, 0x80], &[0xff, 0xff]] {
+        assert!(matches!(with_serial(bad), Error::BadInteger(_)), "{bad:x?}");
+    }
+    for good in [&[0][..], &[0x80], &[0, 0x80], &[0xff, 0x7f]] {
+        let signer = Signer {
+            sid: seq(&[&tlv(0x30, &issuer("x")), &tlv(0x02, good)]),
+            ..signer(1)
+        };
+        assert!(cms::parse(&message(&[signer]).der()).is_ok(), "{good:x?}");
+    }
+}
+
+#[test]
+fn object_identifiers_have_one_encoding() {
+    for bad in [&[][..], &[0x80, 0x01], &[0x2a, 0x80, 0x01], &[0x2a, 0x86]] {
+        let signer = Signer {
+            digest: algorithm(bad),
+            ..signer(1)
+        };
+        assert!(matches!(error_of(signer), Error::BadOid(_)), "{bad:x?}");
+    }
+}
+
+#[test]
+fn versions_go_together() {
+    let v = |version: u8| tlv(0x02, &[version]);
+    let cases = [
+        (v(1), signer(1), None),
+        (v(3), signer_by_key_id(b"id"), None),
+        (v(3), signer(1), Some(Class::BadMessage)),
+        (v(1), signer_by_key_id(b"id"), Some(Class::BadMessage)),
+        (v(2), signer(1), Some(Class::Invalid)),
+        (tlv(0x02, &[1, 1]), signer(1), Some(Class::Invalid)),
+        (v(1), Signer { version: v(2), ..signer(1) }, Some(Class::Invalid)),
+        // The version says one kind of name, the name is of the other.
+        (v(1), Signer { version: v(1), ..signer_by_key_id(b"id") }, Some(Class::BadMessage)),
+        (v(3), Signer { version: v(3), ..signer(1) }, Some(Class::BadMessage)),
+    ];
+    for (version, signer, expected) in cases {
+        let message = Message {
+            version: version.clone(),
+            ..message(&[signer.clone()])
+        };
+        let class = cms::parse(&message.der()).map_err(|error| error.class()).err();
+        assert_eq!(class, expected, "{version:?} {:?}", signer.version);
+    }
+}
+
+#[test]
+fn what_a_module_signature_may_not_have() {
+    let good = message(&[signer(1)]);
+    let content = |oid_octets: &[u8], content: &[u8]| Message {
+        content: seq(&[&oid(oid_octets), content]),
+        ..good.clone()
+    };
+    let embedded = tlv(0xa0, &tlv(0x04, b"content"));
+    assert_eq!(error(&content(DATA, &embedded)), Error::EmbeddedContent);
+    assert_eq!(error(&content(DATA, &tlv(0xa0, &[0x04, 0x00]))), Error::EmbeddedContent);
+    assert_eq!(error(&content(MS_INDIRECT_DATA, &[])), Error::NotData);
+    assert!(matches!(error(&content(UNKNOWN, &[])), Error::UnknownContentType(_)));
+
+    let attributes = tlv(0xa0, &seq(&[&oid(DATA), &set(&[&oid(DATA)])]));
+    let with_attributes = Signer {
+        signed_attributes: attributes.clone(),
+        ..signer(1)
+    };
+    assert_eq!(error_of(with_attributes.clone()), Error::SignedAttributes);
+    assert_eq!(
+        error(&message(&[signer(1), with_attributes.clone()])),
+        Error::MixedSignedAttributes
+    );
+    assert_eq!(
+        error(&message(&[with_attributes, signer(1)])),
+        Error::MixedSignedAttributes
+    );
+
+    assert_eq!(error(&message(&[])), Error::NoSigner);
+    assert!(matches!(
+        error(&Message {
+            revocation_lists: tlv(0xa1, &[]),
+            ..good.clone()
+        }),
+        Error::RevocationList(_)
+    ));
+    let other = seq(&[&oid(DATA), &tlv(0xa0, &seq(&[]))]);
+    assert_eq!(cms::parse(&other).unwrap_err(), Error::NotSignedData);
+}
+
+#[test]
+fn unsigned_attributes_are_skipped_if_they_are_well_formed() {
+    let with = |attributes: Vec<u8>| Signer {
+        unsigned_attributes: attributes,
+        ..signer(1)
+    };
+    let good = tlv(0xa1, &seq(&[&oid(UNKNOWN), &set(&[&tlv(0x04, b"x")])]));
+    assert!(cms::parse(&message(&[with(good)]).der()).is_ok());
+    for bad in [
+        tlv(0xa1, &[0x05, 0x00]),
+        tlv(0xa1, &seq(&[&oid(UNKNOWN)])),
+        tlv(0xa1, &seq(&[&oid(UNKNOWN), &set(&[&[0x04]])])),
+    ] {
+        assert_eq!(error_of(with(bad)).class(), Class::BadMessage);
+    }
+}
+
+#[test]
+fn unknown_algorithms_count_once_the_form_is_good() {
+    let unknown_digest = Signer {
+        digest: algorithm(UNKNOWN),
+        ..signer(1)
+    };
+    let unknown_key = Signer {
+        key: algorithm(UNKNOWN),
+        ..signer(1)
+    };
+    for signers in [
+        vec![unknown_digest.clone()],
+        vec![unknown_key.clone()],
+        vec![signer(1), unknown_key.clone()],
+        vec![unknown_digest.clone(), signer(1)],
+    ] {
+        assert_eq!(error(&message(&signers)).class(), Class::NoPackage);
+    }
+    // C stops at the unknown algorithm and does not see what comes after it.
+    let broken = Signer {
+        signature: tlv(0x05, b""),
+        ..unknown_digest
+    };
+    assert_eq!(error_of(broken).class(), Class::BadMessage);
+}
+
+#[test]
+fn parameters_are_null_or_absent() {
+    let with = |parameters: &[u8]| Signer {
+        digest: seq(&[&oid(SHA256), parameters]),
+        key: seq(&[&oid(RSA), parameters]),
+        ..signer(1)
+    };
+    assert!(cms::parse(&message(&[with(&[0x05, 0x00])]).der()).is_ok());
+    for bad in [&[0x05, 0x01, 0x00][..], &[0x30, 0x00], &[0x02, 0x01, 0x01]] {
+        assert!(matches!(error_of(with(bad)), Error::AlgorithmParameters(_)));
+    }
+}
+
+#[test]
+fn signer_ids_have_a_length_that_keys_have() {
+    assert!(matches!(error_of(signer_by_key_id(b"")), Error::EmptySignerId(_)));
+    let longest = signer_by_key_id(&[1; MAX_SIGNER_ID]);
+    assert!(cms::parse(&message(&[longest]).der()).is_ok());
+    let longer = signer_by_key_id(&[1; MAX_SIGNER_ID + 1]);
+    assert!(matches!(error_of(longer), Error::LongSignerId(_)));
+    let long_name = Signer {
+        sid: seq(&[&tlv(0x30, &issuer(&"x".repeat(MAX_SIGNER_ID))), &tlv(0x02, &[1])]),
+        ..signer(1)
+    };
+    assert!(matches!(error_of(long_name), Error::LongSignerId(_)));
+}
+
+#[test]
+fn certificates_are_noted() {
+    let with = |certificates: Vec<u8>| Message {
+        certificates,
+        ..message(&[signer(1)])
+    };
+    assert!(cms::parse(&with(certificates()).der()).unwrap().has_certificates());
+    assert!(!cms::parse(&with(tlv(0xa0, &[])).der()).unwrap().has_certificates());
+    assert!(matches!(error(&with(tlv(0xa0, &[0x04, 0x00]))), Error::UnexpectedTag(_)));
+}
+
+#[test]
+fn every_changed_octet_gives_an_answer_and_no_panic() {
+    let good = message(&[signer(1), signer(2)]).der();
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            let _ = cms::parse(&bad).map(|parsed| parsed.signers().count());
+        }
+    }
+    let mut random = Random(0x6d6f_6473_6967);
+    for _ in 0..200_000 {
+        let mut bad = good.clone();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bad.len());
+            match random.below(3) {
+                0 => bad[at] = random.next() as u8,
+                1 => bad.truncate(at + 1),
+                _ => bad.insert(at, random.next() as u8),
+            }
+        }
+        if let Err(error) = cms::parse(&bad) {
+            assert!(error.to_string().len() < 120);
+        }
+    }
+}
