@@ -66,7 +66,13 @@ fn names_from_outside_cannot_forge_a_log_line() {
     let name = issuer("a\n[0] evil \"\u{e9}\x1b");
     odd.sid = seq(&[&tlv(0x30, &name), &tlv(0x02, &[1])]);
     let der = message(&[odd]).der();
-    let shown = cms::parse(&der).unwrap().signers().next().unwrap().id.to_string();
+    let shown = cms::parse(&der)
+        .unwrap()
+        .signers()
+        .next()
+        .unwrap()
+        .id
+        .to_string();
     assert_eq!(shown, "issuer \"CN=a?[0] evil ????\" serial 01");
 }
 
@@ -76,7 +82,13 @@ fn names_from_outside_are_cut_short() {
     let name = issuer(&"x".repeat(3000)).repeat(1);
     odd.sid = seq(&[&tlv(0x30, &name), &tlv(0x02, &[1; 100])]);
     let der = message(&[odd]).der();
-    let shown = cms::parse(&der).unwrap().signers().next().unwrap().id.to_string();
+    let shown = cms::parse(&der)
+        .unwrap()
+        .signers()
+        .next()
+        .unwrap()
+        .id
+        .to_string();
     assert!(shown.len() < 160, "{shown}");
 }
 
@@ -130,15 +142,42 @@ fn lengths_have_one_encoding() {
             ..message(&[signer(1)])
         })
     };
-    assert!(matches!(with_integer(&[0x02, 0x80, 1, 0, 0]), Error::IndefiniteLength(_)));
-    assert!(matches!(with_integer(&[0x02, 0x81, 1, 1]), Error::NonMinimalLength(_)));
-    assert!(matches!(with_integer(&[0x02, 0x82, 0, 0x80]), Error::NonMinimalLength(_)));
-    assert!(matches!(with_integer(&[0x02, 0x84, 0, 0, 0, 1, 1]), Error::NonMinimalLength(_)));
-    assert!(matches!(with_integer(&[0x02, 0x85, 0, 0, 0, 0, 1, 1]), Error::HugeLength(_)));
-    assert!(matches!(with_integer(&[0x02, 0xff, 1]), Error::HugeLength(_)));
-    assert!(matches!(with_integer(&[0x02, 0x84, 0xff, 0xff, 0xff, 0xff]), Error::Truncated(_)));
-    assert!(matches!(with_integer(&[0x1f, 0x02, 0x01, 1]), Error::LongTag(_)));
-    assert!(matches!(with_integer(&[0x04, 0x01, 1]), Error::UnexpectedTag(_)));
+    assert!(matches!(
+        with_integer(&[0x02, 0x80, 1, 0, 0]),
+        Error::IndefiniteLength(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x02, 0x81, 1, 1]),
+        Error::NonMinimalLength(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x02, 0x82, 0, 0x80]),
+        Error::NonMinimalLength(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x02, 0x84, 0, 0, 0, 1, 1]),
+        Error::NonMinimalLength(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x02, 0x85, 0, 0, 0, 0, 1, 1]),
+        Error::HugeLength(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x02, 0xff, 1]),
+        Error::HugeLength(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x02, 0x84, 0xff, 0xff, 0xff, 0xff]),
+        Error::Truncated(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x1f, 0x02, 0x01, 1]),
+        Error::LongTag(_)
+    ));
+    assert!(matches!(
+        with_integer(&[0x04, 0x01, 1]),
+        Error::UnexpectedTag(_)
+    ));
 }
 
 #[test]
@@ -182,17 +221,40 @@ fn versions_go_together() {
         (v(1), signer_by_key_id(b"id"), Some(Class::BadMessage)),
         (v(2), signer(1), Some(Class::Invalid)),
         (tlv(0x02, &[1, 1]), signer(1), Some(Class::Invalid)),
-        (v(1), Signer { version: v(2), ..signer(1) }, Some(Class::Invalid)),
+        (
+            v(1),
+            Signer {
+                version: v(2),
+                ..signer(1)
+            },
+            Some(Class::Invalid),
+        ),
         // The version says one kind of name, the name is of the other.
-        (v(1), Signer { version: v(1), ..signer_by_key_id(b"id") }, Some(Class::BadMessage)),
-        (v(3), Signer { version: v(3), ..signer(1) }, Some(Class::BadMessage)),
+        (
+            v(1),
+            Signer {
+                version: v(1),
+                ..signer_by_key_id(b"id")
+            },
+            Some(Class::BadMessage),
+        ),
+        (
+            v(3),
+            Signer {
+                version: v(3),
+                ..signer(1)
+            },
+            Some(Class::BadMessage),
+        ),
     ];
     for (version, signer, expected) in cases {
         let message = Message {
             version: version.clone(),
             ..message(&[signer.clone()])
         };
-        let class = cms::parse(&message.der()).map_err(|error| error.class()).err();
+        let class = cms::parse(&message.der())
+            .map_err(|error| error.class())
+            .err();
         assert_eq!(class, expected, "{version:?} {:?}", signer.version);
     }
 }
@@ -206,9 +268,15 @@ fn what_a_module_signature_may_not_have() {
     };
     let embedded = tlv(0xa0, &tlv(0x04, b"content"));
     assert_eq!(error(&content(DATA, &embedded)), Error::EmbeddedContent);
-    assert_eq!(error(&content(DATA, &tlv(0xa0, &[0x04, 0x00]))), Error::EmbeddedContent);
+    assert_eq!(
+        error(&content(DATA, &tlv(0xa0, &[0x04, 0x00]))),
+        Error::EmbeddedContent
+    );
     assert_eq!(error(&content(MS_INDIRECT_DATA, &[])), Error::NotData);
-    assert!(matches!(error(&content(UNKNOWN, &[])), Error::UnknownContentType(_)));
+    assert!(matches!(
+        error(&content(UNKNOWN, &[])),
+        Error::UnknownContentType(_)
+    ));
 
     let attributes = tlv(0xa0, &seq(&[&oid(DATA), &set(&[&oid(DATA)])]));
     let with_attributes = Signer {
@@ -295,13 +363,19 @@ fn parameters_are_null_or_absent() {
 
 #[test]
 fn signer_ids_have_a_length_that_keys_have() {
-    assert!(matches!(error_of(signer_by_key_id(b"")), Error::EmptySignerId(_)));
+    assert!(matches!(
+        error_of(signer_by_key_id(b"")),
+        Error::EmptySignerId(_)
+    ));
     let longest = signer_by_key_id(&[1; MAX_SIGNER_ID]);
     assert!(cms::parse(&message(&[longest]).der()).is_ok());
     let longer = signer_by_key_id(&[1; MAX_SIGNER_ID + 1]);
     assert!(matches!(error_of(longer), Error::LongSignerId(_)));
     let long_name = Signer {
-        sid: seq(&[&tlv(0x30, &issuer(&"x".repeat(MAX_SIGNER_ID))), &tlv(0x02, &[1])]),
+        sid: seq(&[
+            &tlv(0x30, &issuer(&"x".repeat(MAX_SIGNER_ID))),
+            &tlv(0x02, &[1]),
+        ]),
         ..signer(1)
     };
     assert!(matches!(error_of(long_name), Error::LongSignerId(_)));
@@ -313,9 +387,16 @@ fn certificates_are_noted() {
         certificates,
         ..message(&[signer(1)])
     };
-    assert!(cms::parse(&with(certificates()).der()).unwrap().has_certificates());
-    assert!(!cms::parse(&with(tlv(0xa0, &[])).der()).unwrap().has_certificates());
-    assert!(matches!(error(&with(tlv(0xa0, &[0x04, 0x00]))), Error::UnexpectedTag(_)));
+    assert!(cms::parse(&with(certificates()).der())
+        .unwrap()
+        .has_certificates());
+    assert!(!cms::parse(&with(tlv(0xa0, &[])).der())
+        .unwrap()
+        .has_certificates());
+    assert!(matches!(
+        error(&with(tlv(0xa0, &[0x04, 0x00]))),
+        Error::UnexpectedTag(_)
+    ));
 }
 
 #[test]

@@ -43,7 +43,14 @@ fn a_trusted_signer_is_enough() {
     assert_eq!(verdict(&platform, &[signer(1)]), Ok(()));
     assert_eq!(
         *platform.asked.borrow(),
-        ["hash", "is_revoked", "find trusted", "digest", "verify", "is_blacklisted"]
+        [
+            "hash",
+            "is_revoked",
+            "find trusted",
+            "digest",
+            "verify",
+            "is_blacklisted"
+        ]
     );
     assert_eq!(verdict(&platform, &[signer(2), signer(1)]), Ok(()));
     assert_eq!(verdict(&platform, &[signer(1), signer(2)]), Ok(()));
@@ -60,7 +67,10 @@ fn an_unknown_signer_costs_no_digest() {
 #[test]
 fn signers_with_one_algorithm_cost_one_digest() {
     let platform = Double::trusting(&[1, 2, 3]);
-    assert_eq!(verdict(&platform, &[signer(1), signer(2), signer(3)]), Ok(()));
+    assert_eq!(
+        verdict(&platform, &[signer(1), signer(2), signer(3)]),
+        Ok(())
+    );
     assert_eq!((platform.count("digest"), platform.count("verify")), (1, 3));
 }
 
@@ -110,7 +120,10 @@ fn the_platform_keyring_is_asked_only_when_nobody_else_is_known() {
     assert_eq!(verdict(&platform, &[bad(2)]), Err(Error::BadSignature));
     // C does not come to the second signer's keyring: the first one has decided.
     assert_eq!(verdict(&platform, &[signer(1), bad(2)]), Ok(()));
-    assert_eq!(verdict(&platform, &[bad(1), signer(2)]), Err(Error::BadSignature));
+    assert_eq!(
+        verdict(&platform, &[bad(1), signer(2)]),
+        Err(Error::BadSignature)
+    );
 }
 
 #[test]
@@ -128,8 +141,14 @@ fn algorithms_that_are_not_built_in() {
         (vec![signer(2), sha512(signer(1))], Ok(())),
         (vec![sha512(signer(1)), bad(2)], Err(Error::BadSignature)),
         // "Not supported" comes before "not known", and keeps the platform keyring out.
-        (vec![sha512(signer(1)), signer(9)], Err(Error::DigestNotBuiltIn)),
-        (vec![signer(3), sha512(signer(1))], Err(Error::DigestNotBuiltIn)),
+        (
+            vec![sha512(signer(1)), signer(9)],
+            Err(Error::DigestNotBuiltIn),
+        ),
+        (
+            vec![signer(3), sha512(signer(1))],
+            Err(Error::DigestNotBuiltIn),
+        ),
     ];
     for (signers, expected) in cases {
         assert_eq!(verdict(&platform, &signers), expected);
@@ -279,7 +298,10 @@ fn no_changed_bit_makes_an_untrusted_module_trusted() {
             let checked = check(&platform, &changed, Flags::default());
             // The double's only key is reached by a changed key identifier; nothing else is.
             let reaches_key = message_start && changed.windows(2).any(|w| w == [0xee, 1]);
-            assert!(checked.result.is_err() || reaches_key, "octet {at} bit {bit}");
+            assert!(
+                checked.result.is_err() || reaches_key,
+                "octet {at} bit {bit}"
+            );
         }
     }
 }

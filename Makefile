@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door.  Everything it calls can be called by hand as well.
+
+CARGO ?= cargo
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
+
+setup: ## install what is missing (Debian 12 and 13)
+	scripts/setup
+
+test: setup ## everything that CI runs
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
+	scripts/check-unsafe
+	$(CARGO) test --quiet --workspace --locked
+	scripts/test-integrate
+	set -e; for kernel in "6.12 x86_64" "6.12 arm64" "7.3 x86_64"; do \
+		dir=$$(scripts/kernel-build $$kernel permissive | tail -n 1); \
+		scripts/check-panic-free "$$dir/modsig.o"; \
+	done
+
+integrate: ## put modsig into the kernel tree KDIR=
+	@scripts/integrate "$(KDIR)"
+
+deintegrate: ## take modsig out of the kernel tree KDIR=
+	@scripts/deintegrate "$(KDIR)"
+
+clean: ## remove generated files, test keys included
+	rm -rf target build "$(cache)/keys"
+
+distclean: clean ## remove downloads, tools and kernel builds as well
+	rm -rf "$(cache)"
+
+.PHONY: help setup test integrate deintegrate clean distclean
