@@ -250,7 +250,7 @@ fn versions_go_together() {
     for (version, signer, expected) in cases {
         let message = Message {
             version: version.clone(),
-            ..message(&[signer.clone()])
+            ..message(std::slice::from_ref(&signer))
         };
         let class = cms::parse(&message.der())
             .map_err(|error| error.class())

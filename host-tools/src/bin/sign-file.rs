@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `sign-file`: takes the place of the kernel's `scripts/sign-file`, with the same options.
+//!
+//! A module that is signed already gets the new signature in place of the old one, not behind it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use modsig_tools::{
+    files, keys,
+    signer::{self, digest_by_name, Signer, SignerIdForm},
+};
+
+#[derive(Parser)]
+#[command(
+    name = "sign-file",
+    override_usage = "sign-file [-dpk] <hash algo> <key> <x509> <module> [<dest>]\n       \
+                      sign-file -s <raw sig> <hash algo> <x509> <module> [<dest>]"
+)]
+struct Arguments {
+    /// Write the signature to <module>.p7s only, leave the module
+    #[arg(short = 'd')]
+    detached: bool,
+    /// Write the signature to <module>.p7s as well
+    #[arg(short = 'p')]
+    p7s: bool,
+    /// Name the signer by key identifier
+    #[arg(short = 'k')]
+    key_id: bool,
+    /// Append this signature, made elsewhere
+    #[arg(short = 's', value_name = "raw sig", conflicts_with_all = ["detached", "p7s", "key_id"])]
+    raw: Option<PathBuf>,
+    /// See above
+    #[arg(required = true, num_args = 3..=5)]
+    operands: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let key_operands = usize::from(arguments.raw.is_none());
+    if !(3..=4).contains(&(arguments.operands.len() - key_operands)) {
+        eprintln!("sign-file: wrong number of operands; see sign-file --help");
+        return ExitCode::from(2);
+    }
+    match run(&arguments, key_operands) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sign-file: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
+    let operand = |at: usize| arguments.operands.get(at).map(Path::new);
+    let [hash, certificate, module] = [0, key_operands + 1, key_operands + 2].map(operand);
+    let (hash, certificate, module) = hash
+        .zip(certificate)
+        .zip(module)
+        .map(|((hash, certificate), module)| (hash, certificate, module))
+        .context("wrong number of operands")?;
+    let destination = operand(key_operands + 3).unwrap_or(module);
+
+    let file = files::read_module(module)?;
+    let (content, _) = signer::strip(&file);
+    let message = match &arguments.raw {
+        // As the kernel's own: what was made elsewhere is a whole message.
+        Some(raw) => files::read(raw)?,
+        None => {
+            let form = if arguments.key_id {
+                SignerIdForm::SubjectKeyId
+            } else {
+                SignerIdForm::IssuerAndSerial
+            };
+            let key = operand(1).context("wrong number of operands")?;
+            let digest = digest_by_name(&hash.to_string_lossy().to_lowercase())?;
+            Signer::new(
+                keys::private_key(key, None)?,
+                &keys::certificate(certificate)?,
+                digest,
+                form,
+            )
+            .with_context(|| format!("{} with {}", key.display(), certificate.display()))?
+            .message(content)?
+        }
+    };
+    if arguments.p7s || arguments.detached {
+        let mut p7s = module.as_os_str().to_owned();
+        p7s.push(".p7s");
+        files::replace(Path::new(&p7s), module, &message)?;
+    }
+    if !arguments.detached {
+        files::replace(destination, module, &signer::append(content, &message)?)?;
+    }
+    Ok(())
+}

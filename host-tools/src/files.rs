@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Module files: reading them, and replacing them so that at any moment either the old or the new
+//! one is there, whole.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{chown, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+
+/// Reads a file that may or may not be a module.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let name = path.display();
+    let metadata = fs::metadata(path).with_context(|| format!("{name}: cannot open"))?;
+    ensure!(
+        metadata.is_file(),
+        "{name}: not a file; give a module, or a directory that has some"
+    );
+    fs::read(path).with_context(|| format!("{name}: cannot read"))
+}
+
+/// Reads a module that is to be signed: what is not an ELF file would never load.
+pub fn read_module(path: &Path) -> Result<Vec<u8>> {
+    let name = path.display();
+    let octets = read(path)?;
+    ensure!(
+        !octets.is_empty(),
+        "{name}: the file is empty; build it again"
+    );
+    for (magic, packer) in [
+        (&b"\xfd7zXZ\0"[..], "xz"),
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+    ] {
+        ensure!(
+            !octets.starts_with(magic),
+            "{name}: compressed with {packer}; a signature belongs inside: unpack it, sign it, pack it again"
+        );
+    }
+    ensure!(
+        octets.starts_with(b"\x7fELF"),
+        "{name}: not a kernel module (not an ELF file)"
+    );
+    Ok(octets)
+}
+
+/// Replaces what a file holds, or makes a new one in place of `destination` with the mode, owner
+/// and extended attributes of `like`.
+///
+/// The new content goes into a temporary file beside it, which then takes its name: a kill, a
+/// crash or a full disk at any moment leaves the old file. A symbolic link stays one, its target
+/// is replaced. Of a file with several names (hard links) only this one gets the new content.
+pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
+    let target = match fs::canonicalize(destination) {
+        Ok(target) => target,
+        Err(_) => destination.to_path_buf(),
+    };
+    let directory = match target.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let write = || -> Result<()> {
+        let metadata = fs::metadata(like)?;
+        if fs::metadata(&target).is_ok_and(|old| old.permissions().readonly()) {
+            bail!("it is write-protected; chmod u+w it first");
+        }
+        let mut file = tempfile::Builder::new()
+            .prefix(".modsig-")
+            .tempfile_in(&directory)?;
+        file.write_all(content)?;
+        // Only root may give files away; anybody else keeps what is his own.
+        if let Err(error) = chown(file.path(), Some(metadata.uid()), Some(metadata.gid())) {
+            let own = fs::metadata(file.path())?;
+            if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
+                return Err(error).context("cannot keep its owner");
+            }
+        }
+        fs::set_permissions(file.path(), metadata.permissions())?;
+        for name in xattr::list(like)? {
+            if let Some(value) = xattr::get(like, &name)? {
+                xattr::set(file.path(), &name, &value)
+                    .with_context(|| format!("cannot keep its attribute {name:?}"))?;
+            }
+        }
+        file.as_file().sync_all()?;
+        file.persist(&target)?;
+        Ok(())
+    };
+    write().with_context(|| {
+        format!(
+            "{}: cannot write, the file is as it was; see that {} is writable and has room",
+            destination.display(),
+            directory.display()
+        )
+    })
+}
+
+/// The files that these paths stand for: files themselves, and the modules below directories, in
+/// order. Errors name the path.
+pub fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Result<PathBuf>> + '_ {
+    paths.iter().flat_map(|path| {
+        let given = path.clone();
+        walkdir::WalkDir::new(path)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_map(move |entry| match entry {
+                Ok(entry) if entry.path() == given && !given.is_dir() => Some(Ok(given.clone())),
+                Ok(entry) => {
+                    let module = entry.path().extension().is_some_and(|ext| ext == "ko");
+                    (module && entry.path().is_file()).then(|| Ok(entry.into_path()))
+                }
+                Err(error) => Some(Err(anyhow::anyhow!("{}: {error}", given.display()))),
+            })
+    })
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signs and verifies Linux kernel modules.
+//!
+//! What a signature is worth is decided by [`modsig::verify`], the code that runs in the kernel;
+//! [`platform`] brings OpenSSL to it.
+
+#![forbid(unsafe_code)]
+
+pub mod files;
+pub mod keys;
+pub mod message;
+pub mod platform;
+pub mod signer;
