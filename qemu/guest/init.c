@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The test guest's only program. It tries each file of /cases with both system
+ * calls, and tells what came of it through a virtio port of its own, where no
+ * kernel message can get in between:
+ *
+ *	try INDEX finit|init ERRNO MODULE
+ *	log TEXT
+ *
+ * MODULE is the line of /proc/modules, or nothing. Freestanding: two
+ * architectures without two C libraries.
+ */
+
+typedef unsigned long ulong;
+
+#if defined(__x86_64__)
+enum { READ = 0, WRITE = 1, CLOSE = 3, LSEEK = 8, MOUNT = 165, REBOOT = 169,
+       INIT = 175, DELETE = 176, OPENAT = 257, FINIT = 313 };
+
+static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
+{
+	register ulong r10 __asm__("r10") = d;
+	register ulong r8 __asm__("r8") = e;
+	long ret;
+
+	__asm__ volatile("syscall" : "=a"(ret)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+#elif defined(__aarch64__)
+enum { MOUNT = 40, OPENAT = 56, CLOSE = 57, LSEEK = 62, READ = 63, WRITE = 64,
+       INIT = 105, DELETE = 106, REBOOT = 142, FINIT = 273 };
+
+static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
+{
+	register ulong x8 __asm__("x8") = n;
+	register ulong x0 __asm__("x0") = a;
+	register ulong x1 __asm__("x1") = b;
+	register ulong x2 __asm__("x2") = c;
+	register ulong x3 __asm__("x3") = d;
+	register ulong x4 __asm__("x4") = e;
+
+	__asm__ volatile("svc 0" : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+	return x0;
+}
+#endif
+
+static char file[4 << 20], list[64 << 10], line[4096];
+static long out, kmsg;
+
+static ulong length(const char *s)
+{
+	ulong n = 0;
+
+	while (s[n])
+		n++;
+	return n;
+}
+
+static void say(const char *s, ulong n)
+{
+	while (n) {
+		long done = call(WRITE, out, (ulong)s, n, 0, 0);
+
+		if (done <= 0)
+			return;
+		s += done;
+		n -= done;
+	}
+}
+
+static void say_string(const char *s)
+{
+	say(s, length(s));
+}
+
+static void say_number(ulong n)
+{
+	char digits[20];
+	int at = sizeof(digits);
+
+	do {
+		digits[--at] = '0' + n % 10;
+		n /= 10;
+	} while (n);
+	say(digits + at, sizeof(digits) - at);
+}
+
+static long open(const char *path, int flags)
+{
+	return call(OPENAT, -100, (ulong)path, flags, 0, 0);
+}
+
+/* Reads up to size octets of a file; returns how many. */
+static long slurp(const char *path, char *buffer, long size)
+{
+	long fd = open(path, 0), got = 0, n;
+
+	if (fd < 0)
+		return fd;
+	while (got < size &&
+	       (n = call(READ, fd, (ulong)buffer + got, size - got, 0, 0)) > 0)
+		got += n;
+	call(CLOSE, fd, 0, 0, 0, 0);
+	return got;
+}
+
+static void put(const char *path, const char *value)
+{
+	long fd = open(path, 1);
+
+	if (fd >= 0) {
+		call(WRITE, fd, (ulong)value, length(value), 0, 0);
+		call(CLOSE, fd, 0, 0, 0, 0);
+	}
+}
+
+/* Tells all that the kernel has logged since last time: the text behind the first ';'. */
+static void say_log(void)
+{
+	long n;
+
+	while ((n = call(READ, kmsg, (ulong)line, sizeof(line), 0, 0)) > 0) {
+		long start = 0, end;
+
+		while (start < n && line[start++] != ';')
+			;
+		for (end = start; end < n && line[end] != '\n'; end++)
+			;
+		say_string("log ");
+		say(line + start, end - start);
+		say_string("\n");
+	}
+}
+
+static void attempt(const char *index, const char *name, const char *path, ulong flags)
+{
+	long result, n, end;
+
+	if (name[0] == 'f') {
+		long fd = open(path, 0);
+
+		result = call(FINIT, fd, (ulong)"", flags, 0, 0);
+		call(CLOSE, fd, 0, 0, 0, 0);
+	} else {
+		n = slurp(path, file, sizeof(file));
+		result = call(INIT, (ulong)file, n, (ulong)"", 0, 0);
+	}
+	say_string("try ");
+	say_string(index);
+	say_string(" ");
+	say_string(name);
+	say_string(" ");
+	say_number(-result);
+	say_string(" ");
+	n = slurp("/proc/modules", line, sizeof(line) - 1);
+	for (end = 0; end < n && line[end] != '\n'; end++)
+		;
+	say(line, end);
+	say_string("\n");
+	if (n > 0) {
+		for (end = 0; line[end] != ' '; end++)
+			;
+		line[end] = 0;
+		call(DELETE, (ulong)line, 0, 0, 0, 0);
+	}
+	say_log();
+}
+
+/* Each line of /cases/list is an index of three digits, a space and the flags, a digit. */
+__attribute__((used)) static void run(void)
+{
+	char path[] = "/cases/000";
+	long n, at;
+
+	call(MOUNT, (ulong)"proc", (ulong)"/proc", (ulong)"proc", 0, 0);
+	call(MOUNT, (ulong)"dev", (ulong)"/dev", (ulong)"devtmpfs", 0, 0);
+	call(MOUNT, (ulong)"sys", (ulong)"/sys", (ulong)"sysfs", 0, 0);
+	/* Every refusal is to be seen. */
+	put("/proc/sys/kernel/printk_ratelimit", "0");
+	out = open("/dev/vport0p1", 2);
+	kmsg = open("/dev/kmsg", 04000);
+	call(LSEEK, kmsg, 0, 2, 0, 0);
+
+	/* module.sig_enforce: what it is, and that it cannot be taken back. */
+	n = slurp("/sys/module/module/parameters/sig_enforce", line, 1);
+	say_string("enforce ");
+	say(line, n);
+	put("/sys/module/module/parameters/sig_enforce", "0");
+	n = slurp("/sys/module/module/parameters/sig_enforce", line, 1);
+	say(line, n);
+	say_string("\n");
+
+	n = slurp("/cases/list", list, sizeof(list));
+	for (at = 0; at + 6 <= n; at += 6) {
+		ulong flags = list[at + 4] - '0';
+
+		list[at + 3] = 0;
+		path[7] = list[at];
+		path[8] = list[at + 1];
+		path[9] = list[at + 2];
+		attempt(list + at, "finit", path, flags);
+		/* init_module(2) has no flags. */
+		if (!flags)
+			attempt(list + at, "init", path, 0);
+	}
+	say_string("done\n");
+	call(REBOOT, 0xfee1dead, 672274793, 0x1234567, 0, 0);
+	for (;;)
+		;
+}
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n\tand $-16, %rsp\n\tcall run\n");
+#else
+__asm__(".globl _start\n_start:\n\tbl run\n");
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's files: an initramfs with one program and the files of the cases.
+
+use std::{io::Write, path::Path, process::Command};
+
+use anyhow::Result;
+
+use crate::recipe::run;
+
+/// A cpio archive ("newc", Documentation/driver-api/early-userspace/buffer-format.rst).
+#[derive(Default)]
+pub struct Archive {
+    octets: Vec<u8>,
+    count: u32,
+}
+
+const FILE: u32 = 0o100_755;
+const DIRECTORY: u32 = 0o040_755;
+
+impl Archive {
+    /// Adds a file.
+    pub fn file(&mut self, name: &str, content: &[u8]) {
+        self.entry(name, FILE, content);
+    }
+
+    /// Adds a directory.
+    pub fn directory(&mut self, name: &str) {
+        self.entry(name, DIRECTORY, &[]);
+    }
+
+    fn entry(&mut self, name: &str, mode: u32, content: &[u8]) {
+        self.count += 1;
+        let size = u32::try_from(content.len()).expect("test files are small");
+        let name_size = name.len() as u32 + 1;
+        let fields = [self.count, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_size, 0];
+        self.octets.extend_from_slice(b"070701");
+        for field in fields {
+            write!(self.octets, "{field:08X}").expect("memory can be written");
+        }
+        self.octets.extend_from_slice(name.as_bytes());
+        self.octets.push(0);
+        self.pad();
+        self.octets.extend_from_slice(content);
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        self.octets.resize(self.octets.len().next_multiple_of(4), 0);
+    }
+
+    /// Ends the archive.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.entry("TRAILER!!!", 0, &[]);
+        self.octets
+    }
+}
+
+/// Compiles the guest's program for an architecture, as clang names it.
+pub fn init(clang_target: &str) -> Result<Vec<u8>> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/init.c");
+    let work = tempfile::tempdir()?;
+    let path = work.path().join("init");
+    run(Command::new("clang-19")
+        .arg(format!("--target={clang_target}"))
+        .args([
+            "-Wall",
+            "-Werror",
+            "-Os",
+            "-ffreestanding",
+            "-fno-stack-protector",
+            "-fno-builtin",
+        ])
+        .args(["-nostdlib", "-static", "-fuse-ld=lld-19", "-o"])
+        .arg(&path)
+        .arg(source))?;
+    Ok(std::fs::read(&path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_are_what_cpio_reads() {
+        let mut archive = Archive::default();
+        archive.directory("dir");
+        archive.file("dir/a", b"abc");
+        let work = tempfile::tempdir().unwrap();
+        let path = work.path().join("archive");
+        std::fs::write(&path, archive.finish()).unwrap();
+        let output = Command::new("cpio")
+            .args(["-i", "--quiet", "-F"])
+            .arg(&path)
+            .current_dir(work.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(std::fs::read(work.path().join("dir/a")).unwrap(), b"abc");
+    }
+}

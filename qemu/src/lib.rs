@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boots real kernels under QEMU, inserts good and bad modules, and reports which were let in.
+
+#![forbid(unsafe_code)]
+
+pub mod cases;
+pub mod initramfs;
+pub mod recipe;
+pub mod report;
+pub mod vm;

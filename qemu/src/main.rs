@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `modsig-qemu`: the demo, the boot tests and the comparison with an unmodified kernel.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{ensure, Context, Result};
+use clap::Parser;
+use modsig_qemu::{cases, initramfs, recipe::Pantry, report, vm};
+use modsig_tools::platform::Mode;
+
+/// Boots kernels and inserts good and bad modules
+#[derive(Parser)]
+struct Arguments {
+    /// x86_64 or arm64
+    #[arg(long, default_value = "x86_64")]
+    arch: String,
+    /// Kernel series: 6.12, 7.3 or newest
+    #[arg(long, default_value = "6.12")]
+    kernel: String,
+    /// Print only what is not as expected
+    #[arg(long)]
+    quiet: bool,
+    /// Boot the unmodified kernel with its C verifier instead
+    #[arg(long)]
+    c: bool,
+}
+
+/// One boot: a name, the flavour of kernel, what is added to its command line, and the mode.
+type Scenario = (&'static str, &'static str, &'static str, Mode);
+
+const RUST: [Scenario; 4] = [
+    ("permissive", "permissive", "", Mode::Permissive),
+    (
+        "sig_enforce",
+        "permissive",
+        "module.sig_enforce=1",
+        Mode::Enforcing,
+    ),
+    (
+        "lockdown",
+        "permissive",
+        "lockdown=integrity",
+        Mode::Lockdown,
+    ),
+    ("force", "force", "", Mode::Enforcing),
+];
+const C: [Scenario; 3] = [
+    ("c-permissive", "c", "", Mode::Permissive),
+    (
+        "c-sig_enforce",
+        "c",
+        "module.sig_enforce=1",
+        Mode::Enforcing,
+    ),
+    ("c-lockdown", "c", "lockdown=integrity", Mode::Lockdown),
+];
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("modsig-qemu: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a script of the project and returns the last line that it prints.
+fn script(name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../scripts")
+        .join(name);
+    let output = Command::new(&path)
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| path.display().to_string())?;
+    ensure!(output.status.success(), "scripts/{name} failed");
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().last().context("no output")?.into())
+}
+
+fn run(arguments: &Arguments) -> Result<bool> {
+    let arch = vm::arch(&arguments.arch)?;
+    let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
+    let keys = script("test-keys", &[])?;
+    let init = initramfs::init(arch.clang_target)?;
+    let mut kernels: HashMap<&str, PathBuf> = HashMap::new();
+    let (mut total, mut good) = (0, 0);
+
+    for &(name, flavour, append, mode) in scenarios {
+        let kernel = match kernels.get(flavour) {
+            Some(kernel) => kernel.clone(),
+            None => script("kernel-build", &[&arguments.kernel, arch.name, flavour])?,
+        };
+        kernels.insert(flavour, kernel.clone());
+        let series = kernel
+            .file_name()
+            .and_then(|name| name.to_str()?.split('-').next())
+            .context("kernel-build printed something odd")?
+            .to_owned();
+
+        let table = cases::table(&series)?;
+        let pantry = Pantry {
+            keys: keys.clone(),
+            kernel: kernel.clone(),
+        };
+        let mut archive = initramfs::Archive::default();
+        for directory in ["dev", "proc", "sys", "cases"] {
+            archive.directory(directory);
+        }
+        archive.file("init", &init);
+        let mut list = String::new();
+        for (index, case) in table.iter().enumerate() {
+            let file = pantry
+                .make(&case.recipe)
+                .with_context(|| case.name.clone())?;
+            archive.file(&format!("cases/{index:03}"), &file);
+            list += &format!("{index:03} {}\n", case.flags);
+        }
+        archive.file("cases/list", list.as_bytes());
+
+        let console = PathBuf::from(format!("build/console/{series}-{}-{name}.log", arch.name));
+        let output = vm::boot(
+            arch,
+            &kernel.join("kernel"),
+            &archive.finish(),
+            append,
+            &console,
+        )?;
+        let boot = report::parse(&output).with_context(|| console.display().to_string())?;
+
+        // Once on, it stays on; off, it stays off when told so.
+        let enforce = if mode == Mode::Enforcing { "YY" } else { "NN" };
+        total += 1;
+        if boot.enforce == enforce {
+            good += 1;
+        } else {
+            println!(
+                "FAIL  {name}: module.sig_enforce is {:?}, not {enforce:?}",
+                boot.enforce
+            );
+        }
+        let attempts = table
+            .iter()
+            .map(|case| if case.flags == 0 { 2 } else { 1 })
+            .sum();
+        ensure!(
+            boot.attempts.len() == attempts,
+            "{name}: {} attempts, not {attempts}",
+            boot.attempts.len()
+        );
+
+        println!("\nLinux {series}, {}, {name}", arch.name);
+        for attempt in &boot.attempts {
+            let case = table
+                .get(attempt.case)
+                .context("the guest made up a case")?;
+            let expect = match &case.c {
+                Some(c) if arguments.c => c,
+                _ => &case.expect,
+            };
+            let (expected, observed) = (expect.in_mode(mode), attempt.outcome());
+            // A module that is said to be loaded has run.
+            let ran = !observed.starts_with("loads")
+                || attempt
+                    .log
+                    .iter()
+                    .any(|line| line.contains("Hello, world") || line.contains("test_uuid"));
+            let as_expected = observed == expected && ran;
+            total += 1;
+            good += usize::from(as_expected);
+            if !as_expected || !arguments.quiet {
+                println!(
+                    "{:4}  {:45} {:5}  {expected:13}  {observed:13}  {}",
+                    if as_expected { "ok" } else { "FAIL" },
+                    case.name,
+                    attempt.call,
+                    attempt.verdict_line()
+                );
+            }
+        }
+    }
+    println!(
+        "\ndemo: {total} cases, {good} as expected, {} not",
+        total - good
+    );
+    Ok(good == total)
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes the file of a case: starts with an unsigned module and follows the recipe's steps.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use modsig_tools::{
+    keys,
+    message::{self, SignerParts},
+    signer::{self, digest_by_name, CertificateIds, Signer, SignerIdForm},
+};
+use openssl::cms::{CMSOptions, CmsContentInfo};
+
+/// Where a recipe takes its ingredients from.
+#[derive(Clone, Debug)]
+pub struct Pantry {
+    /// Test keys (`scripts/test-keys`).
+    pub keys: PathBuf,
+    /// A kernel that was built (`scripts/kernel-build`).
+    pub kernel: PathBuf,
+}
+
+/// A file in the making. Steps that need the message or the file make what is missing.
+#[derive(Default)]
+struct Dish {
+    content: Vec<u8>,
+    signers: Vec<SignerParts>,
+    certificates: Vec<u8>,
+    message: Option<Vec<u8>>,
+    file: Option<Vec<u8>>,
+}
+
+impl Dish {
+    fn message(&mut self) -> &mut Vec<u8> {
+        let (signers, certificates) = (&self.signers, &self.certificates);
+        self.message
+            .get_or_insert_with(|| message::signed_data(signers, certificates))
+    }
+
+    fn file(&mut self) -> Result<&mut Vec<u8>> {
+        if self.file.is_none() {
+            let unsigned = self.signers.is_empty() && self.message.is_none();
+            let file = if unsigned {
+                self.content.clone()
+            } else {
+                self.message();
+                signer::append(&self.content, self.message.as_deref().unwrap_or_default())?
+            };
+            self.file = Some(file);
+        }
+        self.file.as_mut().context("no file")
+    }
+
+    fn last_signer(&mut self) -> Result<&mut SignerParts> {
+        self.signers.last_mut().context("no signer yet")
+    }
+}
+
+impl Pantry {
+    /// Makes the file.
+    pub fn make(&self, recipe: &[String]) -> Result<Vec<u8>> {
+        let mut dish = Dish {
+            content: self.module("test_module")?,
+            ..Dish::default()
+        };
+        for step in recipe {
+            self.step(&mut dish, step)
+                .with_context(|| format!("step {step:?}"))?;
+        }
+        Ok(dish.file()?.clone())
+    }
+
+    fn module(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.kernel.join("modules").join(format!("{name}.ko"));
+        fs::read(&path).with_context(|| path.display().to_string())
+    }
+
+    fn path(&self, name: &str, kind: &str) -> PathBuf {
+        self.keys.join(format!("{name}.{kind}.pem"))
+    }
+
+    fn signer(&self, key: &str, hash: &str, form: SignerIdForm) -> Result<Signer> {
+        let certificate = keys::certificate(&self.path(key, "cert"))?;
+        let key = keys::private_key(&self.path(key, "key"), None)?;
+        Signer::new(key, &certificate, digest_by_name(hash)?, form)
+    }
+
+    fn step(&self, dish: &mut Dish, step: &str) -> Result<()> {
+        let words: Vec<&str> = step.split(' ').collect();
+        match words[..] {
+            ["module", name] => dish.content = self.module(name)?,
+            ["content", ..] => dish.content = step["content ".len()..].as_bytes().to_vec(),
+            ["file", name] => dish.file = Some(fs::read(self.keys.join(name))?),
+
+            ["sign", key, hash] => {
+                let signer = self.signer(key, hash, SignerIdForm::IssuerAndSerial)?;
+                dish.signers.push(signer.parts(&dish.content)?);
+            }
+            ["sign", key, hash, "keyid"] => {
+                let signer = self.signer(key, hash, SignerIdForm::SubjectKeyId)?;
+                dish.signers.push(signer.parts(&dish.content)?);
+            }
+            // Says that it is from one, and is from another.
+            ["sign-as", name, key, hash] => {
+                let signer = self.signer(key, hash, SignerIdForm::IssuerAndSerial)?;
+                let mut parts = signer.parts(&dish.content)?;
+                let certificate = keys::certificate(&self.path(name, "cert"))?;
+                parts.sid = CertificateIds::new(&certificate)?
+                    .sid(SignerIdForm::IssuerAndSerial)?
+                    .1;
+                dish.signers.push(parts);
+            }
+            ["sign-file", key, hash] => {
+                dish.file = Some(self.sign_file(&dish.content, key, hash)?)
+            }
+            ["certificate", key] => {
+                let certificate = keys::certificate(&self.path(key, "cert"))?;
+                dish.certificates.extend(certificate.to_der()?);
+            }
+            ["unknown", "digest"] => {
+                dish.last_signer()?.digest = message::algorithm(&[0x2a, 0x03, 0x04], &[]);
+            }
+            ["unknown", "key"] => {
+                dish.last_signer()?.key = message::algorithm(&[0x2a, 0x03, 0x04], &[]);
+            }
+            ["openssl", what] => dish.message = Some(self.openssl(&dish.content, what)?),
+            ["message", length] => dish.message = Some(vec![0x30; length.parse()?]),
+
+            ["append", count] => {
+                let count: usize = count.parse()?;
+                dish.message().extend(std::iter::repeat_n(0, count));
+            }
+            ["indefinite"] => {
+                let message = dish.message();
+                // The outermost header has a tag, 0x82 and two octets of length.
+                ensure!(message[..2] == [0x30, 0x82], "other header than expected");
+                message.splice(1..4, [0x80]);
+                message.extend([0, 0]);
+            }
+
+            ["flip", "content"] => {
+                let middle = dish.content.len() / 2;
+                dish.file()?[middle] ^= 1;
+            }
+            ["flip", "signature"] => {
+                let file = dish.file()?;
+                let last = file.len() - 41;
+                file[last] ^= 1;
+            }
+            ["truncate", count] => {
+                let count: usize = count.parse()?;
+                let file = dish.file()?;
+                file.truncate(file.len() - count);
+            }
+            ["keep", count] => {
+                let count: usize = count.parse()?;
+                let file = dish.file()?;
+                file.drain(..file.len() - count);
+            }
+            ["trailer", offset, value] => {
+                let (offset, value): (usize, u8) = (offset.parse()?, value.parse()?);
+                let file = dish.file()?;
+                let start = file.len() - 40;
+                file[start + offset] = value;
+            }
+            ["length", length] => {
+                let file = dish.file()?;
+                let all = u32::try_from(file.len() - 40)?;
+                let length = match length {
+                    "all" => all,
+                    "max" => u32::MAX,
+                    number => number.parse()?,
+                };
+                let start = file.len() - 32;
+                file[start..start + 4].copy_from_slice(&length.to_be_bytes());
+            }
+            ["marker"] => dish
+                .file()?
+                .extend_from_slice(modsig::verify::trailer::MARKER),
+            ["again", key, hash] => {
+                let signer = self.signer(key, hash, SignerIdForm::IssuerAndSerial)?;
+                let file = dish.file()?;
+                *file = signer::append(file, &signer.message(file)?)?;
+            }
+            ["strip"] => {
+                let work = tempfile::tempdir()?;
+                let path = work.path().join("module.ko");
+                fs::write(&path, dish.file()?)?;
+                run(Command::new("/usr/lib/llvm-19/bin/llvm-strip")
+                    .args(["--strip-debug"])
+                    .arg(&path))?;
+                dish.file = Some(fs::read(&path)?);
+            }
+            _ => bail!("no such step"),
+        }
+        Ok(())
+    }
+
+    /// Signs with the kernel tree's own tool.
+    fn sign_file(&self, content: &[u8], key: &str, hash: &str) -> Result<Vec<u8>> {
+        let work = tempfile::tempdir()?;
+        let path = work.path().join("module.ko");
+        fs::write(&path, content)?;
+        run(Command::new(self.kernel.join("sign-file"))
+            .arg(hash)
+            .arg(self.path(key, "key"))
+            .arg(self.path(key, "cert"))
+            .arg(&path))?;
+        Ok(fs::read(&path)?)
+    }
+
+    /// A message that only OpenSSL's own CMS makes: with what a module's signature may not have.
+    fn openssl(&self, content: &[u8], what: &str) -> Result<Vec<u8>> {
+        let more = match what {
+            "embedded" => CMSOptions::NOATTR,
+            "attributes" => CMSOptions::DETACHED,
+            _ => bail!("no such message"),
+        };
+        let certificate = keys::certificate(&self.path("rsa2048", "cert"))?;
+        let key = keys::private_key(&self.path("rsa2048", "key"), None)?;
+        let cms = CmsContentInfo::sign(
+            Some(&certificate),
+            Some(&key),
+            None,
+            Some(content),
+            CMSOptions::BINARY | CMSOptions::CMS_NOCERTS | more,
+        )?;
+        Ok(cms.to_der()?)
+    }
+}
+
+/// Runs a program that must succeed.
+pub fn run(command: &mut Command) -> Result<()> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command.output().with_context(|| program.clone())?;
+    ensure!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
