@@ -169,7 +169,10 @@ static void attempt(const char *index, const char *name, const char *path, ulong
 	say_log();
 }
 
-/* Each line of /cases/list is an index of three digits, a space and the flags, a digit. */
+/*
+ * Each line of /cases/list is an index of three digits, a space, the flags, a
+ * digit, and f for finit_module(2) only or b for both.
+ */
 __attribute__((used)) static void run(void)
 {
 	char path[] = "/cases/000";
@@ -194,7 +197,7 @@ __attribute__((used)) static void run(void)
 	say_string("\n");
 
 	n = slurp("/cases/list", list, sizeof(list));
-	for (at = 0; at + 6 <= n; at += 6) {
+	for (at = 0; at + 7 <= n; at += 7) {
 		ulong flags = list[at + 4] - '0';
 
 		list[at + 3] = 0;
@@ -202,8 +205,7 @@ __attribute__((used)) static void run(void)
 		path[8] = list[at + 1];
 		path[9] = list[at + 2];
 		attempt(list + at, "finit", path, flags);
-		/* init_module(2) has no flags. */
-		if (!flags)
+		if (list[at + 5] == 'b')
 			attempt(list + at, "init", path, 0);
 	}
 	say_string("done\n");

@@ -23,6 +23,17 @@ pub struct Case {
     /// Flags for finit_module(2).
     #[serde(default)]
     pub flags: u8,
+    /// init_module(2) does not come as far as the signature: the file is shorter than an ELF
+    /// header.
+    #[serde(default)]
+    pub short: bool,
+}
+
+impl Case {
+    /// Whether to try init_module(2), too. It has no flags.
+    pub fn with_init(&self) -> bool {
+        self.flags == 0 && !self.short
+    }
 }
 
 /// What must come of a case.

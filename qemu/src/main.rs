@@ -122,7 +122,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 .make(&case.recipe)
                 .with_context(|| case.name.clone())?;
             archive.file(&format!("cases/{index:03}"), &file);
-            list += &format!("{index:03} {}\n", case.flags);
+            let calls = if case.with_init() { 'b' } else { 'f' };
+            list += &format!("{index:03} {}{calls}\n", case.flags);
         }
         archive.file("cases/list", list.as_bytes());
 
@@ -149,7 +150,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         }
         let attempts = table
             .iter()
-            .map(|case| if case.flags == 0 { 2 } else { 1 })
+            .map(|case| 1 + usize::from(case.with_init()))
             .sum();
         ensure!(
             boot.attempts.len() == attempts,

@@ -94,7 +94,7 @@ impl Pantry {
         let words: Vec<&str> = step.split(' ').collect();
         match words[..] {
             ["module", name] => dish.content = self.module(name)?,
-            ["content", ..] => dish.content = step["content ".len()..].as_bytes().to_vec(),
+            ["content", ..] => dish.content = step.as_bytes()["content ".len()..].to_vec(),
             ["file", name] => dish.file = Some(fs::read(self.keys.join(name))?),
 
             ["sign", key, hash] => {
