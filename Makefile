@@ -2,6 +2,8 @@
 # The front door.  Everything it calls can be called by hand as well.
 
 CARGO ?= cargo
+ARCH ?= x86_64
+KERNEL ?= 6.12
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 
 help: ## list the targets
@@ -9,6 +11,9 @@ help: ## list the targets
 
 setup: ## install what is missing (Debian 12 and 13)
 	scripts/setup
+
+demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm64] [KERNEL=7.3]
+	$(CARGO) run --quiet --locked -p modsig-qemu -- --arch $(ARCH) --kernel $(KERNEL)
 
 test: setup ## everything that CI runs
 	$(CARGO) fmt --all --check
@@ -20,6 +25,8 @@ test: setup ## everything that CI runs
 		dir=$$(scripts/kernel-build $$kernel permissive | tail -n 1); \
 		scripts/check-panic-free "$$dir/modsig.o"; \
 	done
+	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
+	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
 
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
@@ -33,4 +40,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup test integrate deintegrate clean distclean
+.PHONY: help setup demo test integrate deintegrate clean distclean

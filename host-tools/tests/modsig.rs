@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The programs, run as a person runs them, against OpenSSL's own.
+
+use std::{
+    fs,
+    os::unix::fs::{symlink, PermissionsExt},
+    path::Path,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+const MODULE: &[u8] = b"\x7fELF\x02\x01\x01 something that looks like a module";
+
+fn modsig(work: &TempDir, arguments: &[&str]) -> Output {
+    run(work, env!("CARGO_BIN_EXE_modsig"), arguments)
+}
+
+fn run(work: &TempDir, program: &str, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(work.path())
+        .env_remove("KBUILD_SIGN_PIN")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+fn good(output: &Output) {
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn fails(output: &Output, code: i32, message: &str) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(message), "no {message:?} in {text:?}");
+}
+
+/// A directory with a key of this kind and a module.
+fn set_up(algorithm: &str) -> TempDir {
+    let work = tempfile::tempdir().unwrap();
+    let arguments = [
+        "keygen",
+        "--algorithm",
+        algorithm,
+        "--key",
+        "k.pem",
+        "--cert",
+        "c.pem",
+    ];
+    good(&modsig(&work, &arguments));
+    fs::write(work.path().join("m.ko"), MODULE).unwrap();
+    work
+}
+
+fn module(work: &TempDir) -> Vec<u8> {
+    fs::read(work.path().join("m.ko")).unwrap()
+}
+
+const SIGN: [&str; 6] = ["sign", "--key", "k.pem", "--cert", "c.pem", "m.ko"];
+const VERIFY: [&str; 4] = ["verify", "--cert", "c.pem", "m.ko"];
+
+#[test]
+fn signs_what_it_verifies_and_strips_it_again() {
+    for algorithm in ["rsa-2048", "p256", "p384"] {
+        for hash in ["sha256", "sha384", "sha512"] {
+            for more in [&[][..], &["--keyid"]] {
+                let work = set_up(algorithm);
+                good(&modsig(
+                    &work,
+                    &[&SIGN[..], &["--hash", hash], more].concat(),
+                ));
+                good(&modsig(&work, &VERIFY));
+                good(&modsig(&work, &["inspect", "m.ko"]));
+                good(&modsig(&work, &["strip", "m.ko"]));
+                assert_eq!(module(&work), MODULE);
+            }
+        }
+    }
+}
+
+#[test]
+fn openssl_makes_the_same_message() {
+    let work = set_up("rsa-2048");
+    for (ours, theirs) in [(&[][..], &[][..]), (&["-k"], &["-keyid"])] {
+        let sign_file = env!("CARGO_BIN_EXE_sign-file");
+        let operands = ["-d", "sha256", "k.pem", "c.pem", "m.ko"];
+        good(&run(&work, sign_file, &[ours, &operands].concat()));
+        assert_eq!(module(&work), MODULE, "-d leaves the module");
+        let cms = [
+            "cms",
+            "-sign",
+            "-binary",
+            "-noattr",
+            "-nocerts",
+            "-md",
+            "sha256",
+            "-outform",
+            "DER",
+            "-signer",
+            "c.pem",
+            "-inkey",
+            "k.pem",
+            "-in",
+            "m.ko",
+            "-out",
+            "theirs.p7s",
+        ];
+        good(&run(&work, "openssl", &[&cms[..], theirs].concat()));
+        let read = |name| fs::read(work.path().join(name)).unwrap();
+        assert_eq!(read("m.ko.p7s"), read("theirs.p7s"));
+    }
+}
+
+#[test]
+fn signing_again_replaces_the_signature() {
+    let work = set_up("rsa-2048");
+    good(&modsig(&work, &SIGN));
+    let once = module(&work);
+    let again = modsig(&work, &SIGN);
+    good(&again);
+    assert_eq!(module(&work), once);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("old signature replaced"));
+}
+
+#[test]
+fn verify_tells_what_a_kernel_would_do() {
+    let work = set_up("p256");
+    fails_with_stdout(&modsig(&work, &VERIFY), 1, "not signed");
+    good(&modsig(
+        &work,
+        &[&VERIFY[..], &["--allow-unsigned"]].concat(),
+    ));
+    good(&modsig(&work, &SIGN));
+    let mut altered = module(&work);
+    altered[10] ^= 1;
+    fs::write(work.path().join("m.ko"), altered).unwrap();
+    fails_with_stdout(&modsig(&work, &VERIFY), 1, "permissive: EKEYREJECTED");
+    fails(
+        &modsig(&work, &["verify", "--cert", "none.pem", "m.ko"]),
+        2,
+        "none.pem",
+    );
+    let json = modsig(&work, &[&VERIFY[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json[0]["enforcing"], "EKEYREJECTED");
+}
+
+fn fails_with_stdout(output: &Output, code: i32, message: &str) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains(message),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn bad_input_is_named_and_left_alone() {
+    let work = set_up("rsa-2048");
+    let path = |name: &str| work.path().join(name);
+    let sign = |name| modsig(&work, &["sign", "--key", "k.pem", "--cert", "c.pem", name]);
+    for (name, content, message) in [
+        ("empty.ko", &b""[..], "empty.ko: the file is empty"),
+        ("text.ko", b"text", "text.ko: not a kernel module"),
+        ("m.ko.xz", b"\xfd7zXZ\0...", "m.ko.xz: compressed with xz"),
+        (
+            "m.ko.zst",
+            b"\x28\xb5\x2f\xfd...",
+            "m.ko.zst: compressed with zstd",
+        ),
+        ("m.ko.gz", b"\x1f\x8b...", "m.ko.gz: compressed with gzip"),
+    ] {
+        fs::write(path(name), content).unwrap();
+        fails(&sign(name), 1, message);
+        assert_eq!(fs::read(path(name)).unwrap(), content);
+    }
+    fails(&sign("missing.ko"), 1, "missing.ko");
+    fs::create_dir(path("nothing")).unwrap();
+    fails(&sign("nothing"), 1, "no modules");
+    assert_eq!(modsig(&work, &["sign"]).status.code(), Some(2));
+
+    let other = [
+        "keygen",
+        "--algorithm",
+        "p256",
+        "--key",
+        "k2.pem",
+        "--cert",
+        "c2.pem",
+    ];
+    good(&modsig(&work, &other));
+    fails(&modsig(&work, &other), 1, "k2.pem: cannot write");
+    let mixed = ["sign", "--key", "k.pem", "--cert", "c2.pem", "m.ko"];
+    fails(&modsig(&work, &mixed), 1, "do not belong together");
+
+    let encrypt = [
+        "pkey",
+        "-aes256",
+        "-passout",
+        "pass:secret",
+        "-in",
+        "k.pem",
+        "-out",
+        "e.pem",
+    ];
+    good(&run(&work, "openssl", &encrypt));
+    let encrypted = ["sign", "--key", "e.pem", "--cert", "c.pem", "m.ko"];
+    fails(&modsig(&work, &encrypted), 1, "the key is encrypted");
+    fs::write(path("wrong"), "wrong").unwrap();
+    let with = |file| [&encrypted[..], &["--passphrase-file", file]].concat();
+    fails(&modsig(&work, &with("wrong")), 1, "the passphrase is wrong");
+    assert_eq!(module(&work), MODULE);
+    fs::write(path("right"), "secret\n").unwrap();
+    good(&modsig(&work, &with("right")));
+}
+
+#[test]
+fn a_write_protected_module_stays_as_it_is() {
+    let work = set_up("p256");
+    let path = work.path().join("m.ko");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    fails(&modsig(&work, &SIGN), 1, "write-protected");
+    assert_eq!(module(&work), MODULE);
+}
+
+#[test]
+fn mode_attributes_and_links_are_kept() {
+    let work = set_up("p256");
+    let path = work.path().join("m.ko");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("m.ko", work.path().join("link.ko")).unwrap();
+    good(&modsig(
+        &work,
+        &["sign", "--key", "k.pem", "--cert", "c.pem", "link.ko"],
+    ));
+    good(&modsig(&work, &VERIFY));
+    let link = fs::symlink_metadata(work.path().join("link.ko")).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o640
+    );
+    no_left_overs(work.path());
+}
+
+#[test]
+fn a_directory_is_signed_as_a_whole() {
+    let work = set_up("p256");
+    fs::create_dir_all(work.path().join("tree/deep")).unwrap();
+    for name in ["tree/a.ko", "tree/deep/b.ko", "tree/deep/c.txt"] {
+        fs::write(work.path().join(name), MODULE).unwrap();
+    }
+    good(&modsig(
+        &work,
+        &["sign", "--key", "k.pem", "--cert", "c.pem", "tree"],
+    ));
+    good(&modsig(&work, &["verify", "--cert", "c.pem", "tree"]));
+    assert_eq!(
+        fs::read(work.path().join("tree/deep/c.txt")).unwrap(),
+        MODULE
+    );
+}
+
+fn no_left_overs(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().starts_with(".modsig-"), "{name:?}");
+    }
+}
