@@ -12,7 +12,7 @@ help: ## list the targets
 setup: ## install what is missing (Debian 12 and 13)
 	scripts/setup
 
-demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm64] [KERNEL=7.3]
+demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm64]
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --arch $(ARCH) --kernel $(KERNEL)
 
 test: setup ## everything that CI runs
