@@ -209,7 +209,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 || attempt
                     .log
                     .iter()
-                    .any(|line| line.contains("Hello, world") || line.contains("test_uuid"));
+                    .any(|line| line.contains("Hello, world") || line.contains("tests passed"));
             let as_expected = observed == expected && ran;
             total += 1;
             good += usize::from(as_expected);

@@ -79,13 +79,19 @@ const _: [unsafe extern "C" fn(*mut bindings::load_info, c_int) -> c_int; 2] =
     [module_sig_check, bindings::module_sig_check];
 
 /// Logs one line on a module that has no good signature.
+///
+/// `pr_*!` of newer kernels take `kernel::fmt::Display` for an argument, which what is pure cannot
+/// know of; the arguments of core's `format_args!` pass everywhere.
 fn log(checked: &Checked<'_>, size: usize, verdict: c_int, enforced: bool, locked_down: bool) {
     let Err(reason) = checked.result else {
         return;
     };
     let signer = Signer(checked.signer.as_ref());
     if verdict == 0 {
-        pr_notice!("module of {size} bytes let in, taints the kernel: {reason}{signer}\n");
+        pr_notice!(
+            "{}\n",
+            format_args!("module of {size} bytes let in, taints the kernel: {reason}{signer}")
+        );
         return;
     }
     let why = match (locked_down, enforced) {
@@ -94,7 +100,10 @@ fn log(checked: &Checked<'_>, size: usize, verdict: c_int, enforced: bool, locke
         (false, false) => "",
     };
     let error = Error::from_errno(verdict);
-    pr_err!("module of {size} bytes refused, {error:?}: {reason}{why}{signer}\n");
+    pr_err!(
+        "{}\n",
+        format_args!("module of {size} bytes refused, {error:?}: {reason}{why}{signer}")
+    );
 }
 
 /// Adds the signer to a log line, if there is one.
