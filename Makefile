@@ -12,7 +12,7 @@ help: ## list the targets
 setup: ## install what is missing (Debian 12 and 13)
 	scripts/setup
 
-demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm64]
+demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --arch $(ARCH) --kernel $(KERNEL)
 
 test: setup ## everything that CI runs
@@ -21,12 +21,13 @@ test: setup ## everything that CI runs
 	scripts/check-unsafe
 	$(CARGO) test --quiet --workspace --locked
 	scripts/test-integrate
-	set -e; for kernel in "6.12 x86_64" "6.12 arm64"; do \
+	set -e; for kernel in "6.12 x86_64" "6.12 arm64" "7.3 x86_64"; do \
 		dir=$$(scripts/kernel-build $$kernel permissive | tail -n 1); \
 		scripts/check-panic-free "$$dir/modsig.o"; \
 	done
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
+	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
 
 integrate: ## put modsig into the kernel tree KDIR=
