@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The test guest's only program. It tries each file of /cases with both system
- * calls, and tells what came of it through a virtio port of its own, where no
- * kernel message can get in between:
+ * The test guest's first program. It tries each file of /cases with both system
+ * calls, or with kmod, and tells what came of it through a virtio port of its
+ * own, where no kernel message can get in between:
  *
- *	try INDEX finit|init ERRNO MODULE
+ *	try INDEX finit|init|kmod RESULT MODULE
+ *	said TEXT
  *	log TEXT
  *
- * MODULE is the line of /proc/modules, or nothing. Freestanding: two
- * architectures without two C libraries.
+ * RESULT is the error number, of kmod the wait status; MODULE is the line of
+ * /proc/modules, or nothing; TEXT is a line of kmod's, or one of the kernel's
+ * log. Freestanding: two architectures without two C libraries.
  */
 
 typedef unsigned long ulong;
 
 #if defined(__x86_64__)
-enum { READ = 0, WRITE = 1, CLOSE = 3, LSEEK = 8, MOUNT = 165, REBOOT = 169,
-       INIT = 175, DELETE = 176, OPENAT = 257, FINIT = 313 };
+enum { READ = 0, WRITE = 1, CLOSE = 3, LSEEK = 8, CLONE = 56, EXECVE = 59,
+       EXIT = 60, WAIT4 = 61, MOUNT = 165, REBOOT = 169, INIT = 175,
+       DELETE = 176, OPENAT = 257, DUP3 = 292, PIPE2 = 293, FINIT = 313 };
 
 static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 {
@@ -29,8 +32,9 @@ static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 	return ret;
 }
 #elif defined(__aarch64__)
-enum { MOUNT = 40, OPENAT = 56, CLOSE = 57, LSEEK = 62, READ = 63, WRITE = 64,
-       INIT = 105, DELETE = 106, REBOOT = 142, FINIT = 273 };
+enum { DUP3 = 24, MOUNT = 40, OPENAT = 56, CLOSE = 57, PIPE2 = 59, LSEEK = 62,
+       READ = 63, WRITE = 64, EXIT = 93, INIT = 105, DELETE = 106,
+       REBOOT = 142, CLONE = 220, EXECVE = 221, WAIT4 = 260, FINIT = 273 };
 
 static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 {
@@ -47,7 +51,7 @@ static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 }
 #endif
 
-static char file[4 << 20], list[64 << 10], line[4096];
+static char file[4 << 20], list[64 << 10], line[4096], said[4096];
 static long out, kmsg;
 
 static ulong length(const char *s)
@@ -135,11 +139,69 @@ static void say_log(void)
 	}
 }
 
-static void attempt(const char *index, const char *name, const char *path, ulong flags)
+/*
+ * Runs kmod under the name that the command starts with. Its output goes into
+ * said, which it ends with a zero. Returns the wait status.
+ */
+static long kmod(char *command)
+{
+	char *arguments[8], *environment[] = { 0 };
+	int ends[2], status = -1, argc = 0;
+	long n, got = 0, child;
+
+	while (*command && argc < 7) {
+		arguments[argc++] = command;
+		while (*command && *command != ' ')
+			command++;
+		if (*command)
+			*command++ = 0;
+	}
+	arguments[argc] = 0;
+
+	call(PIPE2, (ulong)ends, 0, 0, 0, 0);
+	child = call(CLONE, 17 /* SIGCHLD */, 0, 0, 0, 0);
+	if (child == 0) {
+		call(DUP3, ends[1], 1, 0, 0, 0);
+		call(DUP3, ends[1], 2, 0, 0, 0);
+		call(EXECVE, (ulong)"/bin/kmod", (ulong)arguments, (ulong)environment, 0, 0);
+		call(EXIT, 127, 0, 0, 0, 0);
+	}
+	call(CLOSE, ends[1], 0, 0, 0, 0);
+	while (got < (long)sizeof(said) - 1 &&
+	       (n = call(READ, ends[0], (ulong)said + got, sizeof(said) - 1 - got, 0, 0)) > 0)
+		got += n;
+	said[got] = 0;
+	call(CLOSE, ends[0], 0, 0, 0, 0);
+	call(WAIT4, child, (ulong)&status, 0, 0, 0);
+	return status;
+}
+
+/* Tells what kmod wrote, line by line. */
+static void say_said(void)
+{
+	const char *at = said;
+
+	while (*at) {
+		long n = 0;
+
+		while (at[n] && at[n] != '\n')
+			n++;
+		say_string("said ");
+		say(at, n);
+		say_string("\n");
+		at += at[n] ? n + 1 : n;
+	}
+}
+
+static void attempt(const char *index, const char *name, const char *path, ulong flags,
+		    char *command)
 {
 	long result, n, end;
 
-	if (name[0] == 'f') {
+	said[0] = 0;
+	if (name[0] == 'k') {
+		result = -kmod(command);
+	} else if (name[0] == 'f') {
 		long fd = open(path, 0);
 
 		result = call(FINIT, fd, (ulong)"", flags, 0, 0);
@@ -160,6 +222,7 @@ static void attempt(const char *index, const char *name, const char *path, ulong
 		;
 	say(line, end);
 	say_string("\n");
+	say_said();
 	if (n > 0) {
 		for (end = 0; line[end] != ' '; end++)
 			;
@@ -171,12 +234,13 @@ static void attempt(const char *index, const char *name, const char *path, ulong
 
 /*
  * Each line of /cases/list is an index of three digits, a space, the flags, a
- * digit, and f for finit_module(2) only or b for both.
+ * digit, and how to try it: f for finit_module(2) only, b for init_module(2),
+ * too, or k and a command line of kmod's.
  */
 __attribute__((used)) static void run(void)
 {
 	char path[] = "/cases/000";
-	long n, at;
+	long n, at, end;
 
 	call(MOUNT, (ulong)"proc", (ulong)"/proc", (ulong)"proc", 0, 0);
 	call(MOUNT, (ulong)"dev", (ulong)"/dev", (ulong)"devtmpfs", 0, 0);
@@ -196,17 +260,24 @@ __attribute__((used)) static void run(void)
 	say(line, n);
 	say_string("\n");
 
-	n = slurp("/cases/list", list, sizeof(list));
-	for (at = 0; at + 7 <= n; at += 7) {
+	n = slurp("/cases/list", list, sizeof(list) - 1);
+	for (at = 0; at + 7 <= n; at = end + 1) {
 		ulong flags = list[at + 4] - '0';
+		char how = list[at + 5];
 
-		list[at + 3] = 0;
+		for (end = at; end < n && list[end] != '\n'; end++)
+			;
+		list[at + 3] = list[end] = 0;
 		path[7] = list[at];
 		path[8] = list[at + 1];
 		path[9] = list[at + 2];
-		attempt(list + at, "finit", path, flags);
-		if (list[at + 5] == 'b')
-			attempt(list + at, "init", path, 0);
+		if (how == 'k') {
+			attempt(list + at, "kmod", path, 0, list + at + 6);
+			continue;
+		}
+		attempt(list + at, "finit", path, flags, 0);
+		if (how == 'b')
+			attempt(list + at, "init", path, 0, 0);
 	}
 	say_string("done\n");
 	call(REBOOT, 0xfee1dead, 672274793, 0x1234567, 0, 0);

@@ -6,6 +6,9 @@ use anyhow::{ensure, Context, Result};
 use modsig_tools::platform::Mode;
 use serde::Deserialize;
 
+/// The kernel release that `modprobe` is told to take its modules from.
+pub const RELEASE: &str = "0.0";
+
 /// One case.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,7 +23,9 @@ pub struct Case {
     pub c: Option<Expect>,
     /// The only kernel series that it is for.
     pub only: Option<String>,
-    /// Flags for finit_module(2).
+    /// The kmod command that is to insert it, in place of the system calls.
+    pub kmod: Option<String>,
+    /// Flags for finit_module(2); of a command, those that it gives.
     #[serde(default)]
     pub flags: u8,
     /// init_module(2) does not come as far as the signature: the file is shorter than an ELF
@@ -30,9 +35,26 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether to try init_module(2), too. It has no flags.
-    pub fn with_init(&self) -> bool {
-        self.flags == 0 && !self.short
+    /// How many attempts are made: one, or two where init_module(2) is tried as well, which has
+    /// no flags.
+    pub fn attempts(&self) -> usize {
+        match (&self.kmod, self.flags, self.short) {
+            (None, 0, false) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Its line in the list that the guest works through (`guest/init.c`).
+    pub fn list_line(&self, index: usize) -> String {
+        let how = match (&self.kmod, self.attempts()) {
+            (Some(command), _) if command.starts_with("modprobe") => {
+                format!("k{command} -S {RELEASE} case{index:03}")
+            }
+            (Some(command), _) => format!("k{command} /cases/{index:03}"),
+            (None, 1) => "f".to_owned(),
+            (None, _) => "b".to_owned(),
+        };
+        format!("{index:03} {}{how}\n", self.flags)
     }
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's files: an initramfs with one program and the files of the cases.
+//! The guest's files: an initramfs with two programs, ours and kmod, and the files of the cases.
 
 use std::{io::Write, path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::recipe::run;
 
@@ -17,6 +17,7 @@ pub struct Archive {
 
 const FILE: u32 = 0o100_755;
 const DIRECTORY: u32 = 0o040_755;
+const SYMLINK: u32 = 0o120_777;
 
 impl Archive {
     /// Adds a file.
@@ -27,6 +28,26 @@ impl Archive {
     /// Adds a directory.
     pub fn directory(&mut self, name: &str) {
         self.entry(name, DIRECTORY, &[]);
+    }
+
+    /// Adds a symbolic link.
+    pub fn symlink(&mut self, name: &str, target: &str) {
+        self.entry(name, SYMLINK, target.as_bytes());
+    }
+
+    /// Adds what is below a directory, with `prefix` in front of the names.
+    pub fn tree(&mut self, root: &Path, prefix: &str) -> Result<()> {
+        for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
+            let entry = entry?;
+            let name = Path::new(prefix).join(entry.path().strip_prefix(root)?);
+            let name = name.to_str().context("a file name that is not UTF-8")?;
+            if entry.path().is_dir() {
+                self.directory(name);
+            } else {
+                self.file(name, &std::fs::read(entry.path())?);
+            }
+        }
+        Ok(())
     }
 
     fn entry(&mut self, name: &str, mode: u32, content: &[u8]) {
@@ -54,6 +75,21 @@ impl Archive {
         self.entry("TRAILER!!!", 0, &[]);
         self.octets
     }
+}
+
+/// Makes `modprobe`'s directory of a release below `root`, with these modules in it.
+pub fn module_directory(root: &Path, release: &str, modules: &[(String, Vec<u8>)]) -> Result<()> {
+    let directory = root.join("lib/modules").join(release);
+    std::fs::create_dir_all(&directory)?;
+    // Some kmods look below /usr/lib.
+    std::os::unix::fs::symlink(".", root.join("usr"))?;
+    for (name, content) in modules {
+        std::fs::write(directory.join(format!("{name}.ko")), content)?;
+    }
+    run(Command::new("/sbin/depmod")
+        .arg("-b")
+        .arg(root)
+        .arg(release))
 }
 
 /// Compiles the guest's program for an architecture, as clang names it.
@@ -87,6 +123,12 @@ mod tests {
         archive.directory("dir");
         archive.file("dir/a", b"abc");
         let work = tempfile::tempdir().unwrap();
+        let tree = work.path().join("tree");
+        std::fs::create_dir_all(tree.join("sub")).unwrap();
+        std::fs::write(tree.join("sub/b"), b"b").unwrap();
+        archive.directory("x");
+        archive.tree(&tree, "x").unwrap();
+        archive.symlink("link", "dir/a");
         let path = work.path().join("archive");
         std::fs::write(&path, archive.finish()).unwrap();
         let output = Command::new("cpio")
@@ -97,5 +139,7 @@ mod tests {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         assert_eq!(std::fs::read(work.path().join("dir/a")).unwrap(), b"abc");
+        assert_eq!(std::fs::read(work.path().join("x/sub/b")).unwrap(), b"b");
+        assert_eq!(std::fs::read(work.path().join("link")).unwrap(), b"abc");
     }
 }

@@ -109,6 +109,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
     let keys = script("test-keys", &[])?;
     let host = host(&keys)?;
+    let tools = script("guest-tools", &[arch.name])?;
     let init = initramfs::init(arch.clang_target)?;
     let mut kernels: HashMap<&str, PathBuf> = HashMap::new();
     let (mut total, mut good) = (0, 0);
@@ -135,7 +136,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
             archive.directory(directory);
         }
         archive.file("init", &init);
+        archive.tree(&tools, "")?;
         let mut list = String::new();
+        let mut for_modprobe = vec![];
         for (index, case) in table.iter().enumerate() {
             let file = pantry
                 .make(&case.recipe)
@@ -158,10 +161,16 @@ fn run(arguments: &Arguments) -> Result<bool> {
                     case.name
                 );
             }
-            let calls = if case.with_init() { 'b' } else { 'f' };
-            list += &format!("{index:03} {}{calls}\n", case.flags);
+            if case.kmod.is_some() {
+                for_modprobe.push((format!("case{index:03}"), file));
+            }
+            list += &case.list_line(index);
         }
         archive.file("cases/list", list.as_bytes());
+        let work = tempfile::tempdir()?;
+        initramfs::module_directory(work.path(), cases::RELEASE, &for_modprobe)?;
+        archive.tree(&work.path().join("lib"), "lib")?;
+        archive.symlink("usr", ".");
 
         let console = PathBuf::from(format!("build/console/{series}-{}-{name}.log", arch.name));
         let output = vm::boot(
@@ -184,10 +193,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 boot.enforce
             );
         }
-        let attempts = table
-            .iter()
-            .map(|case| 1 + usize::from(case.with_init()))
-            .sum();
+        let attempts = table.iter().map(cases::Case::attempts).sum();
         ensure!(
             boot.attempts.len() == attempts,
             "{name}: {} attempts, not {attempts}",
@@ -215,10 +221,10 @@ fn run(arguments: &Arguments) -> Result<bool> {
             good += usize::from(as_expected);
             if !as_expected || !arguments.quiet {
                 println!(
-                    "{:4}  {:45} {:5}  {expected:13}  {observed:13}  {}",
+                    "{:4}  {:45} {:11}  {expected:13}  {observed:13}  {}",
                     if as_expected { "ok" } else { "FAIL" },
                     case.name,
-                    attempt.call,
+                    case.kmod.as_deref().unwrap_or(&attempt.call),
                     attempt.verdict_line()
                 );
             }

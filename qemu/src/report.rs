@@ -9,10 +9,12 @@ use anyhow::{bail, Context, Result};
 pub struct Attempt {
     /// Index of the case.
     pub case: usize,
-    /// `finit` or `init`.
+    /// `finit`, `init` or `kmod`.
     pub call: String,
-    /// 0, or the error number.
-    pub errno: u32,
+    /// 0, or the error number; kmod's wait status.
+    pub result: u32,
+    /// What kmod wrote.
+    pub said: Vec<String>,
     /// The module's line of /proc/modules, if it was loaded.
     pub module: String,
     /// What the kernel logged meanwhile.
@@ -42,10 +44,15 @@ pub fn parse(text: &str) -> Result<Boot> {
                 boot.attempts.push(Attempt {
                     case: next()?.parse()?,
                     call: next()?.to_owned(),
-                    errno: next()?.parse()?,
+                    result: next()?.parse()?,
                     module: next()?.to_owned(),
-                    log: vec![],
+                    ..Attempt::default()
                 });
+            }
+            "said" => {
+                if let Some(last) = boot.attempts.last_mut() {
+                    last.said.push(rest.to_owned());
+                }
             }
             "log" => {
                 if let Some(last) = boot.attempts.last_mut() {
@@ -65,12 +72,28 @@ pub fn parse(text: &str) -> Result<Boot> {
 impl Attempt {
     /// What came of it, in the words of `cases.toml`.
     pub fn outcome(&self) -> String {
-        match (self.errno, self.module.is_empty()) {
+        match (self.result, self.module.is_empty()) {
             (0, false) if self.module.contains('(') => "loads, taints".to_owned(),
             (0, false) => "loads".to_owned(),
             (0, true) => "success, yet nothing is loaded".to_owned(),
-            (errno, true) => errno_name(errno),
-            (errno, false) => format!("{}, yet it is loaded", errno_name(errno)),
+            (_, true) => self.error(),
+            (_, false) => format!("{}, yet it is loaded", self.error()),
+        }
+    }
+
+    /// The name of the error number. kmod has words for it only, at the end of a line.
+    fn error(&self) -> String {
+        let found = ERRORS.iter().find(|(errno, _, words)| {
+            if self.call == "kmod" {
+                let mut lines = self.said.iter();
+                lines.any(|line| line.rsplit(": ").next() == Some(words))
+            } else {
+                *errno == self.result
+            }
+        });
+        match found {
+            Some((_, name, _)) => (*name).to_owned(),
+            None => format!("error {} {}", self.result, self.said.join(" ")),
         }
     }
 
@@ -82,25 +105,26 @@ impl Attempt {
     }
 }
 
-/// Names of the error numbers that loading a module gives (asm-generic/errno*.h).
-fn errno_name(errno: u32) -> String {
-    match errno {
-        1 => "EPERM",
-        2 => "ENOENT",
-        8 => "ENOEXEC",
-        12 => "ENOMEM",
-        17 => "EEXIST",
-        22 => "EINVAL",
-        27 => "EFBIG",
-        61 => "ENODATA",
-        65 => "ENOPKG",
-        74 => "EBADMSG",
-        126 => "ENOKEY",
-        129 => "EKEYREJECTED",
-        other => return format!("error {other}"),
-    }
-    .to_owned()
-}
+/// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
+/// them.
+const ERRORS: [(u32, &str, &str); 12] = [
+    (1, "EPERM", "Operation not permitted"),
+    (
+        2,
+        "ENOENT",
+        "Unknown symbol in module, or unknown parameter (see dmesg)",
+    ),
+    (8, "ENOEXEC", "Invalid module format"),
+    (12, "ENOMEM", "Cannot allocate memory"),
+    (17, "EEXIST", "File exists"),
+    (22, "EINVAL", "Invalid argument"),
+    (27, "EFBIG", "File too large"),
+    (61, "ENODATA", "No data available"),
+    (65, "ENOPKG", "Package not installed"),
+    (74, "EBADMSG", "Bad message"),
+    (126, "ENOKEY", "Required key not available"),
+    (129, "EKEYREJECTED", "Key was rejected by service"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +136,18 @@ mod tests {
         assert_eq!(boot.attempts[0].outcome(), "loads, taints");
         assert_eq!(boot.attempts[0].verdict_line(), "modsig: x");
         assert_eq!(boot.attempts[1].outcome(), "EKEYREJECTED");
+    }
+
+    #[test]
+    fn reads_what_kmod_says() {
+        let text = "try 000 kmod 256 \nsaid modprobe: ERROR: could not insert 'x': Key was rejected by service\ntry 001 kmod 0 m 1 0 - Live 0x0\ntry 002 kmod 256 \nsaid what?\ndone\n";
+        let outcomes: Vec<_> = parse(text)
+            .unwrap()
+            .attempts
+            .iter()
+            .map(Attempt::outcome)
+            .collect();
+        assert_eq!(outcomes, ["EKEYREJECTED", "loads", "error 256 what?"]);
     }
 
     #[test]

@@ -56,20 +56,21 @@ pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags:
     let size = file.len();
     info.len = checked.module_len as _;
 
-    let (verdict, locked_down) = match decision {
+    // What makes a reason count that would not count everywhere.
+    let (verdict, because) = match decision {
         Decision::Accept => {
             info.sig_ok = true;
             return 0;
         }
-        Decision::AskLockdown => {
-            let verdict = sys::locked_down();
-            (verdict, verdict != 0)
-        }
-        Decision::Refuse => (sys::errno::EKEYREJECTED, false),
-        Decision::Fail(class) => (sys::errno::from_class(class), false),
+        Decision::AskLockdown => (sys::locked_down(), " (the kernel is locked down)"),
+        Decision::Refuse => (
+            sys::errno::EKEYREJECTED,
+            " (only signed modules are let in)",
+        ),
+        Decision::Fail(class) => (sys::errno::from_class(class), ""),
     };
     if sys::may_log() {
-        log(&checked, size, verdict, enforced, locked_down);
+        log(&checked, size, verdict, because);
     }
     verdict
 }
@@ -82,7 +83,7 @@ const _: [unsafe extern "C" fn(*mut bindings::load_info, c_int) -> c_int; 2] =
 ///
 /// `pr_*!` of newer kernels take `kernel::fmt::Display` for an argument, which what is pure cannot
 /// know of; the arguments of core's `format_args!` pass everywhere.
-fn log(checked: &Checked<'_>, size: usize, verdict: c_int, enforced: bool, locked_down: bool) {
+fn log(checked: &Checked<'_>, size: usize, verdict: c_int, because: &str) {
     let Err(reason) = checked.result else {
         return;
     };
@@ -94,15 +95,10 @@ fn log(checked: &Checked<'_>, size: usize, verdict: c_int, enforced: bool, locke
         );
         return;
     }
-    let why = match (locked_down, enforced) {
-        (true, _) => " (the kernel is locked down)",
-        (false, true) => " (only signed modules are let in)",
-        (false, false) => "",
-    };
     let error = Error::from_errno(verdict);
     pr_err!(
         "{}\n",
-        format_args!("module of {size} bytes refused, {error:?}: {reason}{why}{signer}")
+        format_args!("module of {size} bytes refused, {error:?}: {reason}{because}{signer}")
     );
 }
 
