@@ -2,64 +2,15 @@
 
 //! The programs, run as a person runs them, against OpenSSL's own.
 
+mod common;
+
 use std::{
     fs,
     os::unix::fs::{symlink, PermissionsExt},
-    path::Path,
-    process::{Command, Output},
+    process::Output,
 };
 
-use tempfile::TempDir;
-
-const MODULE: &[u8] = b"\x7fELF\x02\x01\x01 something that looks like a module";
-
-fn modsig(work: &TempDir, arguments: &[&str]) -> Output {
-    run(work, env!("CARGO_BIN_EXE_modsig"), arguments)
-}
-
-fn run(work: &TempDir, program: &str, arguments: &[&str]) -> Output {
-    Command::new(program)
-        .args(arguments)
-        .current_dir(work.path())
-        .env_remove("KBUILD_SIGN_PIN")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
-}
-
-fn good(output: &Output) {
-    assert!(output.status.success(), "{output:?}");
-}
-
-fn fails(output: &Output, code: i32, message: &str) {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains(message), "no {message:?} in {text:?}");
-}
-
-/// A directory with a key of this kind and a module.
-fn set_up(algorithm: &str) -> TempDir {
-    let work = tempfile::tempdir().unwrap();
-    let arguments = [
-        "keygen",
-        "--algorithm",
-        algorithm,
-        "--key",
-        "k.pem",
-        "--cert",
-        "c.pem",
-    ];
-    good(&modsig(&work, &arguments));
-    fs::write(work.path().join("m.ko"), MODULE).unwrap();
-    work
-}
-
-fn module(work: &TempDir) -> Vec<u8> {
-    fs::read(work.path().join("m.ko")).unwrap()
-}
-
-const SIGN: [&str; 6] = ["sign", "--key", "k.pem", "--cert", "c.pem", "m.ko"];
-const VERIFY: [&str; 4] = ["verify", "--cert", "c.pem", "m.ko"];
+use common::*;
 
 #[test]
 fn signs_what_it_verifies_and_strips_it_again() {
@@ -84,9 +35,8 @@ fn signs_what_it_verifies_and_strips_it_again() {
 fn openssl_makes_the_same_message() {
     let work = set_up("rsa-2048");
     for (ours, theirs) in [(&[][..], &[][..]), (&["-k"], &["-keyid"])] {
-        let sign_file = env!("CARGO_BIN_EXE_sign-file");
         let operands = ["-d", "sha256", "k.pem", "c.pem", "m.ko"];
-        good(&run(&work, sign_file, &[ours, &operands].concat()));
+        good(&run(&work, SIGN_FILE, &[ours, &operands].concat()));
         assert_eq!(module(&work), MODULE, "-d leaves the module");
         let cms = [
             "cms",
@@ -108,8 +58,7 @@ fn openssl_makes_the_same_message() {
             "theirs.p7s",
         ];
         good(&run(&work, "openssl", &[&cms[..], theirs].concat()));
-        let read = |name| fs::read(work.path().join(name)).unwrap();
-        assert_eq!(read("m.ko.p7s"), read("theirs.p7s"));
+        assert_eq!(read(&work, "m.ko.p7s"), read(&work, "theirs.p7s"));
     }
 }
 
@@ -260,11 +209,4 @@ fn a_directory_is_signed_as_a_whole() {
         fs::read(work.path().join("tree/deep/c.txt")).unwrap(),
         MODULE
     );
-}
-
-fn no_left_overs(directory: &Path) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let name = entry.unwrap().file_name();
-        assert!(!name.to_string_lossy().starts_with(".modsig-"), "{name:?}");
-    }
 }

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Running the programs as a person does, each in a directory of its own.
+
+#![allow(dead_code)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// Enough of a module for the signer; nothing loads it.
+pub const MODULE: &[u8] = b"\x7fELF\x02\x01\x01 something that looks like a module";
+
+pub const SIGN: [&str; 6] = ["sign", "--key", "k.pem", "--cert", "c.pem", "m.ko"];
+pub const VERIFY: [&str; 4] = ["verify", "--cert", "c.pem", "m.ko"];
+pub const SIGN_FILE: &str = env!("CARGO_BIN_EXE_sign-file");
+pub const MODSIG: &str = env!("CARGO_BIN_EXE_modsig");
+
+pub fn modsig(work: &TempDir, arguments: &[&str]) -> Output {
+    run(work, MODSIG, arguments)
+}
+
+pub fn run(work: &TempDir, program: &str, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(work.path())
+        .env_remove("KBUILD_SIGN_PIN")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+pub fn good(output: &Output) {
+    assert!(output.status.success(), "{output:?}");
+}
+
+pub fn fails(output: &Output, code: i32, message: &str) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(message), "no {message:?} in {text:?}");
+}
+
+/// A directory with a key of this kind and a module.
+pub fn set_up(algorithm: &str) -> TempDir {
+    let work = tempfile::tempdir().unwrap();
+    let arguments = [
+        "keygen",
+        "--algorithm",
+        algorithm,
+        "--key",
+        "k.pem",
+        "--cert",
+        "c.pem",
+    ];
+    good(&modsig(&work, &arguments));
+    fs::write(work.path().join("m.ko"), MODULE).unwrap();
+    work
+}
+
+pub fn read(work: &TempDir, name: &str) -> Vec<u8> {
+    fs::read(work.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+pub fn module(work: &TempDir) -> Vec<u8> {
+    read(work, "m.ko")
+}
+
+pub fn no_left_overs(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().starts_with(".modsig-"), "{name:?}");
+    }
+}
+
+/// The source of a kernel series (`scripts/kernel-source`).
+pub fn kernel_source(series: &str) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kernel-source");
+    let output = Command::new(script).arg(series).output().unwrap();
+    good(&output);
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
