@@ -25,6 +25,7 @@ test: setup ## everything that CI runs
 		dir=$$(scripts/kernel-build $$kernel permissive | tail -n 1); \
 		scripts/check-panic-free "$$dir/modsig.o"; \
 	done
+	scripts/check-kernel 6.12
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3

@@ -39,7 +39,7 @@ pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags:
     let file: &[u8] = match info.len {
         0 => &[],
         // SAFETY: the caller promises `len` octets at `hdr`. They are not part of `*info`.
-        len => unsafe { core::slice::from_raw_parts(info.hdr.cast(), len as usize) },
+        len => unsafe { core::slice::from_raw_parts(info.hdr.cast(), len) },
     };
     let given = |flag: u32| flags & flag as c_int != 0;
 
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags:
     let enforced = sys::sig_enforced();
     let decision = policy::decide(checked.result.map_err(|error| error.class()), enforced);
     let size = file.len();
-    info.len = checked.module_len as _;
+    info.len = checked.module_len;
 
     // What makes a reason count that would not count everywhere.
     let (verdict, because) = match decision {
