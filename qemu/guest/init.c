@@ -4,11 +4,15 @@
  * calls, or with kmod, and tells what came of it through a virtio port of its
  * own, where no kernel message can get in between:
  *
+ *	enforce YN
  *	try INDEX finit|init|kmod RESULT MODULE
  *	said TEXT
  *	log TEXT
+ *	late YN
  *
- * RESULT is the error number, of kmod the wait status; MODULE is the line of
+ * YN is module.sig_enforce, and what it is after 0 was written to it: first as
+ * it was booted, then late, after 1 was written. After that the first case is
+ * tried again. RESULT is the error number, of kmod the wait status; MODULE is the line of
  * /proc/modules, or nothing; TEXT is a line of kmod's, or one of the kernel's
  * log. Freestanding: two architectures without two C libraries.
  */
@@ -232,6 +236,13 @@ static void attempt(const char *index, const char *name, const char *path, ulong
 	say_log();
 }
 
+#define ENFORCE "/sys/module/module/parameters/sig_enforce"
+
+static void say_enforce(void)
+{
+	say(line, slurp(ENFORCE, line, 1));
+}
+
 /*
  * Each line of /cases/list is an index of three digits, a space, the flags, a
  * digit, and how to try it: f for finit_module(2) only, b for init_module(2),
@@ -239,7 +250,7 @@ static void attempt(const char *index, const char *name, const char *path, ulong
  */
 __attribute__((used)) static void run(void)
 {
-	char path[] = "/cases/000";
+	char path[] = "/cases/000", first[] = "/cases/000";
 	long n, at, end;
 
 	call(MOUNT, (ulong)"proc", (ulong)"/proc", (ulong)"proc", 0, 0);
@@ -251,13 +262,10 @@ __attribute__((used)) static void run(void)
 	kmsg = open("/dev/kmsg", 04000);
 	call(LSEEK, kmsg, 0, 2, 0, 0);
 
-	/* module.sig_enforce: what it is, and that it cannot be taken back. */
-	n = slurp("/sys/module/module/parameters/sig_enforce", line, 1);
 	say_string("enforce ");
-	say(line, n);
-	put("/sys/module/module/parameters/sig_enforce", "0");
-	n = slurp("/sys/module/module/parameters/sig_enforce", line, 1);
-	say(line, n);
+	say_enforce();
+	put(ENFORCE, "0");
+	say_enforce();
 	say_string("\n");
 
 	n = slurp("/cases/list", list, sizeof(list) - 1);
@@ -279,6 +287,14 @@ __attribute__((used)) static void run(void)
 		if (how == 'b')
 			attempt(list + at, "init", path, 0, 0);
 	}
+	/* Switched on at run time, it stays on, and counts for the next module. */
+	say_string("late ");
+	put(ENFORCE, "1");
+	say_enforce();
+	put(ENFORCE, "0");
+	say_enforce();
+	say_string("\n");
+	attempt("000", "finit", first, 0, 0);
 	say_string("done\n");
 	call(REBOOT, 0xfee1dead, 672274793, 0x1234567, 0, 0);
 	for (;;)

@@ -184,30 +184,43 @@ fn run(arguments: &Arguments) -> Result<bool> {
 
         // Once on, it stays on; off, it stays off when told so.
         let enforce = if mode == Mode::Enforcing { "YY" } else { "NN" };
-        total += 1;
-        if boot.enforce == enforce {
-            good += 1;
-        } else {
-            println!(
-                "FAIL  {name}: module.sig_enforce is {:?}, not {enforce:?}",
-                boot.enforce
-            );
+        for (when, observed, expected) in [
+            ("at boot", &boot.enforce, enforce),
+            ("late", &boot.late, "YY"),
+        ] {
+            total += 1;
+            if observed == expected {
+                good += 1;
+            } else {
+                println!("FAIL  {name}: module.sig_enforce {when}: {observed}, not {expected}");
+            }
         }
-        let attempts = table.iter().map(cases::Case::attempts).sum();
+        // The first case once more, now that it is on.
+        let attempts: usize = table.iter().map(cases::Case::attempts).sum();
         ensure!(
-            boot.attempts.len() == attempts,
-            "{name}: {} attempts, not {attempts}",
+            boot.attempts.len() == attempts + 1,
+            "{name}: {} attempts, not {attempts} and one more",
             boot.attempts.len()
         );
 
         println!("\nLinux {series}, {}, {name}", arch.name);
-        for attempt in &boot.attempts {
+        for (index, attempt) in boot.attempts.iter().enumerate() {
+            let mode = if index == attempts {
+                Mode::Enforcing
+            } else {
+                mode
+            };
             let case = table
                 .get(attempt.case)
                 .context("the guest made up a case")?;
             let expect = match &case.c {
                 Some(c) if arguments.c => c,
                 _ => &case.expect,
+            };
+            let late = if index == attempts {
+                ", sig_enforce late"
+            } else {
+                ""
             };
             let (expected, observed) = (expect.in_mode(mode), attempt.outcome());
             // A module that is said to be loaded has run.
@@ -223,7 +236,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 println!(
                     "{:4}  {:45} {:11}  {expected:13}  {observed:13}  {}",
                     if as_expected { "ok" } else { "FAIL" },
-                    case.name,
+                    case.name.clone() + late,
                     case.kmod.as_deref().unwrap_or(&attempt.call),
                     attempt.verdict_line()
                 );

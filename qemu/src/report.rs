@@ -26,6 +26,8 @@ pub struct Attempt {
 pub struct Boot {
     /// `module.sig_enforce` at boot, and after 0 was written to it.
     pub enforce: String,
+    /// The same after 1 was written to it, when all cases were through.
+    pub late: String,
     /// The attempts, in order.
     pub attempts: Vec<Attempt>,
 }
@@ -38,6 +40,7 @@ pub fn parse(text: &str) -> Result<Boot> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "enforce" => boot.enforce = rest.to_owned(),
+            "late" => boot.late = rest.to_owned(),
             "try" => {
                 let mut parts = rest.splitn(4, ' ');
                 let mut next = || parts.next().with_context(|| format!("short line {line:?}"));
