@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::Write,
-    os::unix::fs::{chown, MetadataExt},
+    os::unix::fs::{chown, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -48,6 +48,41 @@ pub fn read_module(path: &Path) -> Result<Vec<u8>> {
     Ok(octets)
 }
 
+/// Where a file really is, and the directory that it is in: a symbolic link stays one.
+fn target(path: &Path) -> (PathBuf, PathBuf) {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let directory = match target.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    (target, directory)
+}
+
+/// Makes a file with this mode, or replaces one. At no moment has anybody more access to the
+/// content than the mode gives.
+pub fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    let (target, directory) = target(path);
+    let write = || -> Result<()> {
+        // Made for its owner only.
+        let mut file = tempfile::Builder::new()
+            .prefix(".modsig-")
+            .tempfile_in(&directory)?;
+        file.write_all(content)?;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(&target)?;
+        Ok(())
+    };
+    write().with_context(|| {
+        format!(
+            "{}: cannot write; see that {} is a writable directory and has room",
+            path.display(),
+            directory.display()
+        )
+    })
+}
+
 /// Replaces what a file holds, or makes a new one in place of `destination` with the mode, owner
 /// and extended attributes of `like`.
 ///
@@ -55,14 +90,7 @@ pub fn read_module(path: &Path) -> Result<Vec<u8>> {
 /// crash or a full disk at any moment leaves the old file. A symbolic link stays one, its target
 /// is replaced. Of a file with several names (hard links) only this one gets the new content.
 pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
-    let target = match fs::canonicalize(destination) {
-        Ok(target) => target,
-        Err(_) => destination.to_path_buf(),
-    };
-    let directory = match target.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
+    let (target, directory) = target(destination);
     let write = || -> Result<()> {
         let metadata = fs::metadata(like)?;
         if fs::metadata(&target).is_ok_and(|old| old.permissions().readonly()) {

@@ -210,3 +210,23 @@ fn a_directory_is_signed_as_a_whole() {
         MODULE
     );
 }
+
+#[test]
+fn keygen_makes_keys_for_their_owner_only() {
+    let work = set_up("p256");
+    let key = work.path().join("k.pem");
+    let mode = || fs::metadata(&key).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let before = read(&work, "k.pem");
+    let keygen = ["keygen", "--key", "k.pem", "--cert", "new.pem"];
+    fails(&modsig(&work, &keygen), 1, "k.pem: cannot write");
+    let other = ["keygen", "--key", "new.pem", "--cert", "c.pem"];
+    fails(&modsig(&work, &other), 1, "c.pem: cannot write");
+    assert_eq!(read(&work, "k.pem"), before);
+    assert!(!work.path().join("new.pem").exists());
+    good(&modsig(&work, &[&keygen[..], &["--force"]].concat()));
+    assert_ne!(read(&work, "k.pem"), before);
+    assert_eq!(mode(), 0o600);
+    no_left_overs(work.path());
+}

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use std::{
-    fs::OpenOptions,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
+use modsig_tools::files;
 use openssl::{
     asn1::Asn1Time,
     bn::{BigNum, MsbOption},
@@ -58,6 +53,15 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if !arguments.force {
+        for path in [&arguments.key, &arguments.cert] {
+            ensure!(
+                !path.exists(),
+                "{}: cannot write, it is there already; --force replaces it",
+                path.display()
+            );
+        }
+    }
     let key = match arguments.algorithm {
         Algorithm::Rsa2048 => PKey::from_rsa(Rsa::generate(2048)?)?,
         Algorithm::Rsa4096 => PKey::from_rsa(Rsa::generate(4096)?)?,
@@ -65,18 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Algorithm::P384 => ec_key(Nid::SECP384R1)?,
     };
     let certificate = certificate(arguments, &key)?;
-    write(
-        &arguments.key,
-        0o600,
-        arguments.force,
-        &key.private_key_to_pem_pkcs8()?,
-    )?;
-    write(
-        &arguments.cert,
-        0o644,
-        arguments.force,
-        &certificate.to_pem()?,
-    )?;
+    files::create(&arguments.key, 0o600, &key.private_key_to_pem_pkcs8()?)?;
+    files::create(&arguments.cert, 0o644, &certificate.to_pem()?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,18 +111,4 @@ fn certificate(arguments: &Arguments, key: &PKey<Private>) -> Result<X509> {
     builder.append_extension(authority)?;
     builder.sign(key, MessageDigest::sha512())?;
     Ok(builder.build())
-}
-
-fn write(path: &Path, mode: u32, force: bool, content: &[u8]) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(mode);
-    if force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(content))
-        .with_context(|| format!("{}: cannot write (--force replaces a file)", path.display()))
 }
