@@ -127,21 +127,42 @@ pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
+/// A file that was asked for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where it is below the directory that was given; of a file that was given, its name.
+    pub name: PathBuf,
+}
+
 /// The files that these paths stand for: files themselves, and the modules below directories, in
 /// order. Errors name the path.
-pub fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Result<PathBuf>> + '_ {
-    paths.iter().flat_map(|path| {
-        let given = path.clone();
-        walkdir::WalkDir::new(path)
+pub fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Result<Found>> + '_ {
+    paths.iter().flat_map(|given| {
+        walkdir::WalkDir::new(given)
             .sort_by_file_name()
             .into_iter()
             .filter_map(move |entry| match entry {
-                Ok(entry) if entry.path() == given && !given.is_dir() => Some(Ok(given.clone())),
                 Ok(entry) => {
-                    let module = entry.path().extension().is_some_and(|ext| ext == "ko");
-                    (module && entry.path().is_file()).then(|| Ok(entry.into_path()))
+                    let path = entry.into_path();
+                    let is_given = path == *given;
+                    let is_module = path.extension().is_some_and(|ext| ext == "ko");
+                    let wanted = (is_given && !path.is_dir()) || (is_module && path.is_file());
+                    let name = match path.strip_prefix(given) {
+                        Ok(name) if !is_given => name.to_path_buf(),
+                        _ => path.file_name().map(PathBuf::from).unwrap_or_default(),
+                    };
+                    wanted.then_some(Ok(Found { path, name }))
                 }
-                Err(error) => Some(Err(anyhow::anyhow!("{}: {error}", given.display()))),
+                Err(error) => {
+                    let path = error.path().unwrap_or(given).display().to_string();
+                    let cause = match error.into_io_error() {
+                        Some(error) => error.to_string(),
+                        None => "symbolic links in a circle".to_owned(),
+                    };
+                    Some(Err(anyhow::anyhow!("{path}: cannot open: {cause}")))
+                }
             })
     })
 }

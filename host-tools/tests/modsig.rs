@@ -124,7 +124,11 @@ fn bad_input_is_named_and_left_alone() {
         fails(&sign(name), 1, message);
         assert_eq!(fs::read(path(name)).unwrap(), content);
     }
-    fails(&sign("missing.ko"), 1, "missing.ko");
+    fails(
+        &sign("missing.ko"),
+        1,
+        "missing.ko: cannot open: No such file",
+    );
     fs::create_dir(path("nothing")).unwrap();
     fails(&sign("nothing"), 1, "no modules");
     assert_eq!(modsig(&work, &["sign"]).status.code(), Some(2));
@@ -209,6 +213,88 @@ fn a_directory_is_signed_as_a_whole() {
         fs::read(work.path().join("tree/deep/c.txt")).unwrap(),
         MODULE
     );
+}
+
+#[test]
+fn a_directory_of_its_own_gets_the_same_tree() {
+    let work = set_up("p256");
+    for name in ["tree/a", "tree/b"] {
+        fs::create_dir_all(work.path().join(name)).unwrap();
+        fs::write(work.path().join(name).join("m.ko"), MODULE).unwrap();
+    }
+    let sign = [
+        "sign",
+        "--key",
+        "k.pem",
+        "--cert",
+        "c.pem",
+        "--dest-dir",
+        "out",
+        "tree",
+        "m.ko",
+    ];
+    good(&modsig(&work, &sign));
+    for name in ["out/a/m.ko", "out/b/m.ko", "out/m.ko"] {
+        good(&modsig(&work, &["verify", "--cert", "c.pem", name]));
+    }
+    for name in ["tree/a/m.ko", "tree/b/m.ko", "m.ko"] {
+        assert_eq!(read(&work, name), MODULE);
+    }
+}
+
+#[test]
+fn sign_file_says_what_is_wrong_and_leaves_the_file() {
+    let work = set_up("p256");
+    fs::create_dir(work.path().join("dir.ko")).unwrap();
+    fs::write(work.path().join("empty.ko"), b"").unwrap();
+    fs::write(work.path().join("text.ko"), b"text").unwrap();
+    let sign = |arguments: &[&str]| run(&work, SIGN_FILE, arguments);
+    for (name, message) in [
+        ("missing.ko", "missing.ko: cannot open"),
+        ("dir.ko", "dir.ko: not a file"),
+        ("empty.ko", "empty.ko: the file is empty"),
+        ("text.ko", "text.ko: not a kernel module"),
+    ] {
+        fails(&sign(&["sha256", "k.pem", "c.pem", name]), 1, message);
+    }
+    fails(
+        &sign(&["sha257", "k.pem", "c.pem", "m.ko"]),
+        1,
+        "unknown digest algorithm",
+    );
+    fails(
+        &sign(&["sha256", "none", "c.pem", "m.ko"]),
+        1,
+        "none: cannot read the key",
+    );
+    fails(
+        &sign(&["sha256", "k.pem", "none", "m.ko"]),
+        1,
+        "none: cannot read the certificate",
+    );
+    fails(
+        &sign(&["sha256", "c.pem", "c.pem", "m.ko"]),
+        1,
+        "c.pem: not a private key",
+    );
+    fails(
+        &sign(&["sha256", "k.pem", "k.pem", "m.ko"]),
+        1,
+        "k.pem: not a certificate",
+    );
+    fails(
+        &sign(&["-s", "none", "sha256", "c.pem", "m.ko"]),
+        1,
+        "none: cannot open",
+    );
+    for usage in [
+        &[][..],
+        &["sha256"],
+        &["-x", "sha256", "k.pem", "c.pem", "m.ko"],
+    ] {
+        assert_eq!(sign(usage).status.code(), Some(2), "{usage:?}");
+    }
+    assert_eq!(module(&work), MODULE);
 }
 
 #[test]

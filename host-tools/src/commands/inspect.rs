@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    Ok(each(&arguments.paths, arguments.json, "signed", |path| {
+    Ok(each(&arguments.paths, arguments.json, "signed", |found| {
+        let path = &found.path;
         let file = files::read(path)?;
         Ok(inspect(path, &file))
     }))

@@ -67,12 +67,12 @@ pub(crate) fn each(
     paths: &[PathBuf],
     json: bool,
     verb: &str,
-    work: impl Fn(&std::path::Path) -> Result<Done>,
+    work: impl Fn(&files::Found) -> Result<Done>,
 ) -> ExitCode {
     let (mut good, mut bad) = (0, 0);
     let mut objects = vec![];
-    for path in files::walk(paths) {
-        let done = path.and_then(|path| work(&path));
+    for found in files::walk(paths) {
+        let done = found.and_then(|found| work(&found));
         match done {
             Ok(done) => {
                 if done.good {

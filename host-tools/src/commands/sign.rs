@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// File whose first line is the key's passphrase
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Write the signed modules into this directory, leave the originals
+    /// Write the signed modules below this directory, leave the originals
     #[arg(long, value_name = "DIR")]
     dest_dir: Option<PathBuf>,
     /// Print JSON
@@ -60,19 +60,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             arguments.cert.display()
         )
     })?;
-    Ok(each(&arguments.paths, arguments.json, "signed", |path| {
-        sign(&signer, path, arguments.dest_dir.as_deref())
+    Ok(each(&arguments.paths, arguments.json, "signed", |found| {
+        sign(&signer, found, arguments.dest_dir.as_deref())
     }))
 }
 
-fn sign(signer: &Signer, path: &Path, directory: Option<&Path>) -> Result<Done> {
+fn sign(signer: &Signer, found: &files::Found, directory: Option<&Path>) -> Result<Done> {
+    let path = &found.path;
     let file = files::read_module(path)?;
     let (module, replaced) = signer::strip(&file);
     let signed = signer::append(module, &signer.message(module)?)?;
-    let destination = match (directory, path.file_name()) {
-        (Some(directory), Some(name)) => directory.join(name),
-        _ => path.to_path_buf(),
+    let destination = match directory {
+        Some(directory) => directory.join(&found.name),
+        None => path.clone(),
     };
+    if let Some(parent) = destination.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("{}: cannot make this directory", parent.display()))?;
+    }
     files::replace(&destination, path, &signed)?;
     let note = match replaced {
         0 => "",

@@ -22,7 +22,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         &arguments.paths,
         arguments.json,
         "without signature",
-        |path| {
+        |found| {
+            let path = &found.path;
             let file = files::read_module(path)?;
             let (module, count) = signer::strip(&file);
             if count != 0 {

@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             host.revoke(&certificate)?;
         }
     }
-    Ok(each(&arguments.paths, arguments.json, "good", |path| {
+    Ok(each(&arguments.paths, arguments.json, "good", |found| {
+        let path = &found.path;
         let file = files::read(path)?;
         let checked = check(&host, &file, Flags::default());
         let [permissive, enforcing, lockdown] =
