@@ -53,6 +53,7 @@ fn reads_a_signer_by_key_id() {
 
 #[test]
 fn reads_as_many_signers_as_there_may_be() {
+    assert_eq!(MAX_SIGNERS, 8, "as Documentation/differences.md says");
     let signers: Vec<_> = (0..MAX_SIGNERS as u8).map(signer).collect();
     let der = message(&signers).der();
     assert_eq!(cms::parse(&der).unwrap().signers().count(), MAX_SIGNERS);
@@ -107,6 +108,13 @@ fn octets_after_a_structure_are_refused() {
         signers: after(good.signers.clone()),
         ..good.clone()
     }));
+    let signed_data = seq(&[&good.version, &good.digests, &good.content, &good.signers]);
+    for der in [
+        seq(&[&oid(SIGNED_DATA), &tlv(0xa0, &after(signed_data.clone()))]),
+        seq(&[&oid(SIGNED_DATA), &tlv(0xa0, &signed_data), &[0x05, 0x00]]),
+    ] {
+        is_trailing(cms::parse(&der).unwrap_err());
+    }
     is_trailing(error(&Message {
         content: seq(&[&oid(DATA), &[0x05, 0x00]]),
         ..good.clone()
@@ -171,13 +179,22 @@ fn lengths_have_one_encoding() {
         Error::Truncated(_)
     ));
     assert!(matches!(
-        with_integer(&[0x1f, 0x02, 0x01, 1]),
-        Error::LongTag(_)
+        with_integer(&[[0x02, 0x81, 0x7f], [1; 3]].concat()),
+        Error::NonMinimalLength(_)
     ));
-    assert!(matches!(
-        with_integer(&[0x04, 0x01, 1]),
-        Error::UnexpectedTag(_)
-    ));
+    for long_tag in [0x1f, 0x3f, 0x5f, 0x9f, 0xbf, 0xff] {
+        assert!(matches!(
+            with_integer(&[long_tag, 0x02, 0x01, 1]),
+            Error::LongTag(_)
+        ));
+    }
+    // Another type, and the same number in other classes and forms.
+    for other_tag in [0x04, 0x22, 0x42, 0x82, 0xa2, 0xc2] {
+        assert!(matches!(
+            with_integer(&[other_tag, 0x01, 1]),
+            Error::UnexpectedTag(_)
+        ));
+    }
 }
 
 #[test]
@@ -340,6 +357,9 @@ fn unknown_algorithms_count_once_the_form_is_good() {
     ] {
         assert_eq!(error(&message(&signers)).class(), Class::NoPackage);
     }
+    // The first one is named.
+    let both = message(&[unknown_digest.clone(), unknown_key]);
+    assert!(matches!(error(&both), Error::UnknownDigest(_)));
     // C stops at the unknown algorithm and does not see what comes after it.
     let broken = Signer {
         signature: tlv(0x05, b""),
@@ -350,14 +370,79 @@ fn unknown_algorithms_count_once_the_form_is_good() {
 
 #[test]
 fn parameters_are_null_or_absent() {
-    let with = |parameters: &[u8]| Signer {
+    let digest = |parameters: &[u8]| Signer {
         digest: seq(&[&oid(SHA256), parameters]),
-        key: seq(&[&oid(RSA), parameters]),
         ..signer(1)
     };
-    assert!(cms::parse(&message(&[with(&[0x05, 0x00])]).der()).is_ok());
+    let key = |algorithm: &[u8], parameters: &[u8]| Signer {
+        key: seq(&[&oid(algorithm), parameters]),
+        ..signer(1)
+    };
+    let null = &[0x05, 0x00];
+    for good in [
+        digest(null),
+        key(RSA, null),
+        key(ECDSA_SHA256, null),
+        key(GOST2012, &[0x30, 0x00]),
+    ] {
+        assert!(cms::parse(&message(&[good]).der()).is_ok());
+    }
     for bad in [&[0x05, 0x01, 0x00][..], &[0x30, 0x00], &[0x02, 0x01, 0x01]] {
-        assert!(matches!(error_of(with(bad)), Error::AlgorithmParameters(_)));
+        for signer in [digest(bad), key(RSA, bad), key(ECDSA_SHA256, bad)] {
+            assert!(matches!(error_of(signer), Error::AlgorithmParameters(_)));
+        }
+    }
+}
+
+#[test]
+fn algorithms_are_those_of_c() {
+    let nist = |arc: u8| [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, arc];
+    let known: Vec<u8> = (0..=20)
+        .filter(|&arc| DigestAlgorithm::from_oid(&nist(arc)).is_some())
+        .collect();
+    assert_eq!(known, [1, 2, 3, 4, 8, 9, 10]);
+    let nist = |arc: u8| [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, arc];
+    let known: Vec<u8> = (0..=20)
+        .filter(|&arc| KeyAlgorithm::from_oid(&nist(arc)).is_some())
+        .collect();
+    assert_eq!(known, [10, 11, 12]);
+    let ecdsa = |arc: u8| [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, arc];
+    let known: Vec<u8> = (0..=20)
+        .filter(|&arc| KeyAlgorithm::from_oid(&ecdsa(arc)).is_some())
+        .collect();
+    assert_eq!(known, [1, 2, 3, 4]);
+    // What joins RSA to a digest is not an algorithm of a SignerInfo for C (pkcs7_parser.c).
+    for arc in [5, 11, 12, 13] {
+        let with_digest = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, arc];
+        assert_eq!(KeyAlgorithm::from_oid(&with_digest), None);
+    }
+}
+
+#[test]
+fn names_have_the_form_of_names() {
+    let with_name = |content: &[u8]| Signer {
+        sid: seq(&[&tlv(0x30, content), &tlv(0x02, &[1])]),
+        ..signer(1)
+    };
+    let pair = |parts: &[&[u8]]| set(&[&seq(parts)]);
+    let value = tlv(0x0c, b"x");
+    for good in [
+        vec![],
+        set(&[]),
+        pair(&[&oid(UNKNOWN), &value]),
+        issuer("a").repeat(3),
+    ] {
+        assert!(cms::parse(&message(&[with_name(&good)]).der()).is_ok());
+    }
+    for bad in [
+        seq(&[]),
+        set(&[&value]),
+        pair(&[]),
+        pair(&[&oid(UNKNOWN)]),
+        pair(&[&value, &value]),
+        pair(&[&oid(UNKNOWN), &value, &value]),
+    ] {
+        assert_eq!(error_of(with_name(&bad)).class(), Class::BadMessage);
     }
 }
 
@@ -367,18 +452,27 @@ fn signer_ids_have_a_length_that_keys_have() {
         error_of(signer_by_key_id(b"")),
         Error::EmptySignerId(_)
     ));
+    assert_eq!(MAX_SIGNER_ID, 4096, "as Documentation/differences.md says");
     let longest = signer_by_key_id(&[1; MAX_SIGNER_ID]);
     assert!(cms::parse(&message(&[longest]).der()).is_ok());
     let longer = signer_by_key_id(&[1; MAX_SIGNER_ID + 1]);
     assert!(matches!(error_of(longer), Error::LongSignerId(_)));
-    let long_name = Signer {
-        sid: seq(&[
-            &tlv(0x30, &issuer(&"x".repeat(MAX_SIGNER_ID))),
-            &tlv(0x02, &[1]),
-        ]),
-        ..signer(1)
+    // Issuer and serial number are counted together.
+    let around = issuer("").len() + 3 * 2;
+    let with_name = |length: usize| {
+        let name = issuer(&"x".repeat(length - 1 - around));
+        assert_eq!(name.len() + 1, length);
+        Signer {
+            sid: seq(&[&tlv(0x30, &name), &tlv(0x02, &[1])]),
+            ..signer(1)
+        }
     };
-    assert!(matches!(error_of(long_name), Error::LongSignerId(_)));
+    let longest = with_name(MAX_SIGNER_ID);
+    assert!(cms::parse(&message(&[longest]).der()).is_ok());
+    assert!(matches!(
+        error_of(with_name(MAX_SIGNER_ID + 1)),
+        Error::LongSignerId(_)
+    ));
 }
 
 #[test]

@@ -186,6 +186,17 @@ fn a_signer_behind_certificates_is_refused_and_never_unknown() {
     ] {
         assert_eq!(with_certificates(&signers), Err(Error::UntrustedChain));
     }
+    // One is in the first keyring, and the second keyring is not asked on behalf of the other.
+    let platform = Double {
+        trusted: vec![1],
+        platform: vec![1, 3],
+        ..Double::default()
+    };
+    let message = Message {
+        certificates: certificates(),
+        ..message(&[signer(1), signer(3)])
+    };
+    assert_eq!(verdict_of(&platform, &message), Err(Error::UntrustedChain));
 }
 
 #[test]
@@ -262,6 +273,80 @@ fn force_loading_counts_as_unsigned_and_cuts_nothing() {
     assert!(platform.asked.borrow().is_empty());
 }
 
+/// The error numbers are C's for the same reason; `Documentation/policy.md` has them.
+#[test]
+fn every_reason_has_its_class() {
+    use Error::*;
+    for (class, errors) in [
+        (Class::NoData, &[Unsigned, ForceLoaded][..]),
+        (
+            Class::NoPackage,
+            &[
+                UnknownIdType(1),
+                UnknownDigest(0),
+                UnknownKeyAlgorithm(0),
+                DigestNotBuiltIn,
+            ],
+        ),
+        (Class::NoKey, &[NoKey]),
+        (
+            Class::BadMessage,
+            &[
+                TrailerTooShort,
+                SignatureLength {
+                    claimed: 0,
+                    available: 0,
+                },
+                ReservedField,
+                Truncated(0),
+                UnexpectedTag(0),
+                LongTag(0),
+                IndefiniteLength(0),
+                NonMinimalLength(0),
+                HugeLength(0),
+                TrailingData(0),
+                BadInteger(0),
+                BadOid(0),
+                AlgorithmParameters(0),
+                LongSignerId(0),
+                VersionMismatch(0),
+                RevocationList(0),
+                EmbeddedContent,
+            ],
+        ),
+        (
+            Class::Invalid,
+            &[
+                EmptySignerId(0),
+                NotSignedData,
+                UnknownVersion(0),
+                UnknownContentType(0),
+                NoSigner,
+                TooManySigners,
+                MixedSignedAttributes,
+            ],
+        ),
+        (Class::TooLarge, &[TooLarge]),
+        (
+            Class::Rejected,
+            &[
+                NotData,
+                SignedAttributes,
+                UntrustedChain,
+                BadSignature,
+                Revoked,
+                Blacklisted,
+            ],
+        ),
+        (Class::Platform(-12), &[Platform(-12)]),
+    ] {
+        for error in errors {
+            assert_eq!(error.class(), class, "{error:?}");
+            assert!(error.to_string().len() < 120, "{error}");
+        }
+    }
+}
+
 #[test]
 fn policy() {
     let soft = [Class::NoData, Class::NoPackage, Class::NoKey];
@@ -281,6 +366,29 @@ fn policy() {
     for class in soft {
         assert_eq!(decide(Err(class), false), Decision::AskLockdown);
         assert_eq!(decide(Err(class), true), Decision::Refuse);
+    }
+}
+
+/// A module whose length a kernel's digest would cut off is refused, not digested in part.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_file_of_more_than_4_gib_is_refused() {
+    let message = message(&[signer(1)]).der();
+    let end = [&message[..], &trailer_of(message.len() as u32)].concat();
+    for (size, expected) in [
+        (u32::MAX as usize, Ok(())),
+        (u32::MAX as usize + 1, Err(Error::TooLarge)),
+    ] {
+        // The allocator hands out untouched pages, and only the last ones are looked at.
+        let mut file = vec![0; size];
+        file[size - end.len()..].copy_from_slice(&end);
+        let platform = Double {
+            any_content: true,
+            ..Double::trusting(&[1])
+        };
+        let checked = check(&platform, &file, Flags::default());
+        assert_eq!(checked.result, expected, "{size} octets");
+        assert_eq!(checked.module_len, size - end.len());
     }
 }
 

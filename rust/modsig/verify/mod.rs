@@ -218,29 +218,18 @@ impl<'a, P: Platform> Signers<'_, 'a, P> {
     /// module gets in by this that C would refuse.
     fn check(mut self) -> Result<SignerInfo<'a>, (Error, Option<SignerInfo<'a>>)> {
         let message = self.message;
-        let mut first = None;
-        let mut supported = false;
-
+        // Before any trust: also a key that is trusted can be revoked.
         for signer in message.signers() {
             let failed = |error| (error, Some(*signer));
-            first = first.or(Some(*signer));
-            if !self.has_hash(signer).map_err(failed)? {
-                continue;
-            }
-            supported = true;
-            // Before any trust: also a key that is trusted can be revoked.
-            if self
-                .platform
-                .is_revoked(&signer.id)
-                .map_err(|error| failed(error.into()))?
-            {
-                return Err((Error::Revoked, Some(*signer)));
+            let revoked = self.has_hash(signer).map_err(failed)?
+                && self
+                    .platform
+                    .is_revoked(&signer.id)
+                    .map_err(|error| failed(error.into()))?;
+            if revoked {
+                return Err(failed(Error::Revoked));
             }
         }
-        if !supported {
-            return Err((Error::DigestNotBuiltIn, first));
-        }
-
         match self.find_trusted(Keyring::Trusted) {
             Err((Error::NoKey, _)) => {}
             outcome => return outcome,
