@@ -8,7 +8,7 @@ use core::{ffi::c_int, ptr::NonNull};
 
 use kernel::bindings;
 
-use super::errno;
+use super::{c_string, errno};
 use crate::verify::{Digest, DigestAlgorithm, PlatformError};
 
 /// A synchronous message digest.
@@ -26,7 +26,7 @@ impl Shash {
     /// Gets a transform; `None` if this kernel does not have the algorithm.
     pub(super) fn new(algorithm: DigestAlgorithm) -> Result<Option<Self>, PlatformError> {
         // SAFETY: the name is a C string; may sleep, as the module loader may.
-        let tfm = unsafe { bindings::crypto_alloc_shash(algorithm.c_name().as_ptr().cast(), 0, 0) };
+        let tfm = unsafe { bindings::crypto_alloc_shash(c_string(algorithm.c_name()), 0, 0) };
         match errno::from_ptr(tfm) {
             // INVARIANT: just allocated; the crypto API's name of an algorithm fixes the size.
             Ok(tfm) => Ok(Some(Shash { tfm, algorithm })),

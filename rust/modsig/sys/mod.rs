@@ -5,7 +5,7 @@
 //! Each file is a thin layer over one part of the kernel, with an interface that cannot be used
 //! wrongly.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, CStr};
 
 use kernel::bindings;
 
@@ -17,6 +17,12 @@ pub(crate) mod errno;
 mod hash;
 mod keyring;
 mod signature;
+
+/// A string for C, whose characters are unsigned in the kernel. `CStr::as_ptr()` has core's idea
+/// of them, which differs between architectures.
+fn c_string(string: &'static CStr) -> *const u8 {
+    string.to_bytes_with_nul().as_ptr()
+}
 
 /// The running kernel.
 pub(crate) struct Kernel;
@@ -89,7 +95,7 @@ pub(crate) fn locked_down() -> c_int {
 pub(crate) fn may_log() -> bool {
     #[cfg(CONFIG_PRINTK)]
     // SAFETY: the argument is a C string.
-    return unsafe { bindings::__printk_ratelimit(c"module_sig_check".as_ptr().cast()) } != 0;
+    return unsafe { bindings::__printk_ratelimit(c_string(c"module_sig_check")) } != 0;
     #[cfg(not(CONFIG_PRINTK))]
     false
 }

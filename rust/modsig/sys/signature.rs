@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use kernel::bindings;
 
-use super::{errno, keyring::Key};
+use super::{c_string, errno, keyring::Key};
 use crate::verify::{KeyAlgorithm, PlatformError, Signature};
 
 /// No key of any algorithm has longer signatures, in octets (RSA with 16384 bits has 2048). The
@@ -39,9 +39,9 @@ pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<bool, Platf
     let mut sig = bindings::public_key_signature {
         s: value.as_ptr().cast_mut(),
         s_size,
-        pkey_algo: signature.key.c_name().as_ptr().cast(),
-        hash_algo: signature.digest_algorithm.c_name().as_ptr().cast(),
-        encoding: encoding(signature.key).as_ptr().cast(),
+        pkey_algo: c_string(signature.key.c_name()),
+        hash_algo: c_string(signature.digest_algorithm.c_name()),
+        encoding: c_string(encoding(signature.key)),
         ..Default::default()
     };
     // The field's name differs between trees (see Kconfig); C only reads through it.

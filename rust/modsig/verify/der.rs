@@ -173,7 +173,7 @@ fn long_length(count: usize, input: &[u8], at: usize) -> Result<(usize, &[u8]), 
     let rest = input.get(count..).ok_or(Error::Truncated(at))?;
     let length = octets
         .iter()
-        .fold(0u32, |length, &octet| length << 8 | u32::from(octet));
+        .fold(0u32, |length, &octet| (length << 8) | u32::from(octet));
     // Fits into the octets before, or into the short form?
     if octets.first() == Some(&0) || length < 0x80 {
         return Err(Error::NonMinimalLength(at));
