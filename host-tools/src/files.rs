@@ -48,51 +48,23 @@ pub fn read_module(path: &Path) -> Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// Where a file really is, and the directory that it is in: a symbolic link stays one.
-fn target(path: &Path) -> (PathBuf, PathBuf) {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+/// Puts a new file in place of `destination`, or where nothing was: first into a temporary file
+/// beside it, for its owner only, which `prepare` gives what it is to have but its content, and
+/// which then takes the name.
+///
+/// A kill, a crash or a full disk at any moment leaves what was there. A symbolic link stays one,
+/// its target is replaced. Of a file with several names (hard links) only this one is changed.
+fn put(
+    destination: &Path,
+    content: &[u8],
+    prepare: impl FnOnce(&Path, &fs::File) -> Result<()>,
+) -> Result<()> {
+    let target = fs::canonicalize(destination).unwrap_or_else(|_| destination.to_path_buf());
     let directory = match target.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    (target, directory)
-}
-
-/// Makes a file with this mode, or replaces one. At no moment has anybody more access to the
-/// content than the mode gives.
-pub fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
-    let (target, directory) = target(path);
     let write = || -> Result<()> {
-        // Made for its owner only.
-        let mut file = tempfile::Builder::new()
-            .prefix(".modsig-")
-            .tempfile_in(&directory)?;
-        file.write_all(content)?;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        file.persist(&target)?;
-        Ok(())
-    };
-    write().with_context(|| {
-        format!(
-            "{}: cannot write; see that {} is a writable directory and has room",
-            path.display(),
-            directory.display()
-        )
-    })
-}
-
-/// Replaces what a file holds, or makes a new one in place of `destination` with the mode, owner
-/// and extended attributes of `like`.
-///
-/// The new content goes into a temporary file beside it, which then takes its name: a kill, a
-/// crash or a full disk at any moment leaves the old file. A symbolic link stays one, its target
-/// is replaced. Of a file with several names (hard links) only this one gets the new content.
-pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
-    let (target, directory) = target(destination);
-    let write = || -> Result<()> {
-        let metadata = fs::metadata(like)?;
         if fs::metadata(&target).is_ok_and(|old| old.permissions().readonly()) {
             bail!("it is write-protected; chmod u+w it first");
         }
@@ -100,30 +72,48 @@ pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
             .prefix(".modsig-")
             .tempfile_in(&directory)?;
         file.write_all(content)?;
-        // Only root may give files away; anybody else keeps what is his own.
-        if let Err(error) = chown(file.path(), Some(metadata.uid()), Some(metadata.gid())) {
-            let own = fs::metadata(file.path())?;
-            if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
-                return Err(error).context("cannot keep its owner");
-            }
-        }
-        fs::set_permissions(file.path(), metadata.permissions())?;
-        for name in xattr::list(like)? {
-            if let Some(value) = xattr::get(like, &name)? {
-                xattr::set(file.path(), &name, &value)
-                    .with_context(|| format!("cannot keep its attribute {name:?}"))?;
-            }
-        }
+        prepare(file.path(), file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(&target)?;
         Ok(())
     };
     write().with_context(|| {
         format!(
-            "{}: cannot write, the file is as it was; see that {} is writable and has room",
+            "{}: cannot write, nothing was changed; see that {} is a writable directory and has room",
             destination.display(),
             directory.display()
         )
+    })
+}
+
+/// Makes a file with this mode, or replaces one. At no moment has anybody more access to the
+/// content than the mode gives.
+pub fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    put(path, content, |_, file| {
+        Ok(file.set_permissions(fs::Permissions::from_mode(mode))?)
+    })
+}
+
+/// Replaces what a file holds, or makes a new one, with the mode, owner and extended attributes of
+/// `like`.
+pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
+    put(destination, content, |path, file| {
+        let metadata = fs::metadata(like)?;
+        // Only root may give files away; anybody else keeps what is his own.
+        if let Err(error) = chown(path, Some(metadata.uid()), Some(metadata.gid())) {
+            let own = file.metadata()?;
+            if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
+                return Err(error).context("cannot keep its owner");
+            }
+        }
+        file.set_permissions(metadata.permissions())?;
+        for name in xattr::list(like)? {
+            if let Some(value) = xattr::get(like, &name)? {
+                xattr::set(path, &name, &value)
+                    .with_context(|| format!("cannot keep its attribute {name:?}"))?;
+            }
+        }
+        Ok(())
     })
 }
 

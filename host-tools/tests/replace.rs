@@ -80,7 +80,7 @@ fn a_write_that_fails_half_way_leaves_the_old_module() {
             "sh",
             &[&["-c", limit, "sh", program], arguments].concat(),
         );
-        fails(&output, 1, "m.ko: cannot write, the file is as it was");
+        fails(&output, 1, "m.ko: cannot write, nothing was changed");
         assert_eq!(module(&work), unsigned);
         no_left_overs(work.path());
     }
