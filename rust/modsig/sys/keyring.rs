@@ -48,11 +48,15 @@ pub(super) fn trusted() -> Option<Keyring> {
     NonNull::new(unsafe { bindings::module_trusted_keyring() }).map(Keyring)
 }
 
-/// The keyring of `VERIFY_USE_PLATFORM_KEYRING`, if the kernel has one.
+/// The keyring of `VERIFY_USE_PLATFORM_KEYRING`, if the tree's C verifier asks it for modules
+/// (Debian's does, the vanilla one does not) and the kernel has one.
 pub(super) fn platform() -> Option<Keyring> {
     // SAFETY: has no preconditions.
     // INVARIANT: system keyrings are made at boot and never freed.
-    NonNull::new(unsafe { bindings::module_platform_keyring() }).map(Keyring)
+    #[cfg(CONFIG_MODULE_SIG_RUST_PLATFORM_KEYRING)]
+    return NonNull::new(unsafe { bindings::module_platform_keyring() }).map(Keyring);
+    #[cfg(not(CONFIG_MODULE_SIG_RUST_PLATFORM_KEYRING))]
+    None
 }
 
 /// The keyring of revoked keys, if the kernel has one.

@@ -43,7 +43,8 @@ pub struct Flags {
 pub enum Keyring {
     /// The builtin keys and all that hangs on them: the secondary and the machine keyring.
     Trusted,
-    /// The firmware's keys, which are asked only when no signer is in [`Keyring::Trusted`].
+    /// The firmware's keys, which are asked only when no signer is in [`Keyring::Trusted`], and
+    /// not by every kernel.
     Platform,
 }
 
