@@ -51,9 +51,9 @@ pub(super) fn trusted() -> Option<Keyring> {
 /// The keyring of `VERIFY_USE_PLATFORM_KEYRING`, if the tree's C verifier asks it for modules
 /// (Debian's does, the vanilla one does not) and the kernel has one.
 pub(super) fn platform() -> Option<Keyring> {
+    #[cfg(CONFIG_MODULE_SIG_RUST_PLATFORM_KEYRING)]
     // SAFETY: has no preconditions.
     // INVARIANT: system keyrings are made at boot and never freed.
-    #[cfg(CONFIG_MODULE_SIG_RUST_PLATFORM_KEYRING)]
     return NonNull::new(unsafe { bindings::module_platform_keyring() }).map(Keyring);
     #[cfg(not(CONFIG_MODULE_SIG_RUST_PLATFORM_KEYRING))]
     None
@@ -61,9 +61,9 @@ pub(super) fn platform() -> Option<Keyring> {
 
 /// The keyring of revoked keys, if the kernel has one.
 pub(super) fn revoked() -> Option<Keyring> {
+    #[cfg(CONFIG_SYSTEM_REVOCATION_LIST)]
     // SAFETY: has no preconditions.
     // INVARIANT: system keyrings are made at boot and never freed.
-    #[cfg(CONFIG_SYSTEM_REVOCATION_LIST)]
     return NonNull::new(unsafe { bindings::module_revocation_keyring() }).map(Keyring);
     #[cfg(not(CONFIG_SYSTEM_REVOCATION_LIST))]
     None
