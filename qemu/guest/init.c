@@ -12,9 +12,9 @@
  *
  * YN is module.sig_enforce, and what it is after 0 was written to it: first as
  * it was booted, then late, after 1 was written. After that the first case is
- * tried again. RESULT is the error number, of kmod the wait status; MODULE is the line of
- * /proc/modules, or nothing; TEXT is a line of kmod's, or one of the kernel's
- * log. Freestanding: two architectures without two C libraries.
+ * tried again. RESULT is the error number, of kmod the wait status; MODULE is
+ * the line of /proc/modules, or nothing; TEXT is a line of kmod's, or one of
+ * the kernel's log. Freestanding: two architectures without two C libraries.
  */
 
 typedef unsigned long ulong;
