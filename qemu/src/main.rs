@@ -8,9 +8,9 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use clap::Parser;
-use modsig::verify::{check, Flags};
+use modsig::verify::{check, cms::Dialect, der::Reader, x509, CertificateHash, Flags, Tree};
 use modsig_qemu::{cases, initramfs, recipe::Pantry, report, vm};
 use modsig_tools::{
     keys,
@@ -91,8 +91,8 @@ fn script(name: &str, arguments: &[&str]) -> Result<PathBuf> {
 }
 
 /// The same keys on the host as in the test kernels (`scripts/test-keys`).
-fn host(directory: &Path) -> Result<Host> {
-    let mut host = Host::default();
+fn host(directory: &Path, series: &str) -> Result<Host> {
+    let mut host = Host::new(tree(series));
     for certificate in keys::certificates(&directory.join("trusted.pem"))? {
         host.trust(&certificate)?;
     }
@@ -101,14 +101,40 @@ fn host(directory: &Path) -> Result<Host> {
     }
     let blacklisted = std::fs::read(directory.join("blacklisted.ko"))?;
     host.blacklist(openssl::sha::sha256(&blacklisted));
+    for name in ["blocked", "inter-blocked"] {
+        let path = directory.join(format!("{name}.cert.pem"));
+        let encoded = keys::certificate(&path)?.to_der()?;
+        let whole = Reader::new(&encoded).any();
+        let certificate = whole.and_then(|whole| x509::parse(&whole, false));
+        let tbs = certificate
+            .map_err(|error| anyhow!("{}: {error}", path.display()))?
+            .tbs;
+        host.blacklist_certificate(openssl::sha::sha256(tbs).to_vec());
+    }
     Ok(host)
+}
+
+/// How the test kernels' own C verifier goes about things.
+fn tree(series: &str) -> Tree {
+    let is_6_12 = series == "6.12";
+    Tree {
+        dialect: Dialect {
+            ml_dsa: !is_6_12,
+            ml_dsa_attributes: !is_6_12,
+        },
+        certificate_hash: if is_6_12 {
+            CertificateHash::OfSignature
+        } else {
+            CertificateHash::Sha256
+        },
+        file_hashes: is_6_12,
+    }
 }
 
 fn run(arguments: &Arguments) -> Result<bool> {
     let arch = vm::arch(&arguments.arch)?;
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
     let keys = script("test-keys", &[])?;
-    let host = host(&keys)?;
     let tools = script("guest-tools", &[arch.name])?;
     let init = initramfs::init(arch.clang_target)?;
     let mut kernels: HashMap<&str, PathBuf> = HashMap::new();
@@ -126,6 +152,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             .context("kernel-build printed something odd")?
             .to_owned();
 
+        let host = host(&keys, &series)?;
         let table = cases::table(&series)?;
         let pantry = Pantry {
             keys: keys.clone(),

@@ -7,14 +7,22 @@
 
 use super::error::Error;
 
+/// `BOOLEAN`.
+pub(super) const BOOLEAN: u8 = 0x01;
 /// `INTEGER`.
 pub(super) const INTEGER: u8 = 0x02;
+/// `BIT STRING`.
+pub(super) const BIT_STRING: u8 = 0x03;
 /// `OCTET STRING`.
 pub(super) const OCTET_STRING: u8 = 0x04;
 /// `NULL`.
 pub(super) const NULL: u8 = 0x05;
 /// `OBJECT IDENTIFIER`.
 pub(super) const OID: u8 = 0x06;
+/// `UTCTime`.
+pub(super) const UTC_TIME: u8 = 0x17;
+/// `GeneralizedTime`.
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
 /// `SEQUENCE` and `SEQUENCE OF`.
 pub(super) const SEQUENCE: u8 = 0x30;
 /// `SET` and `SET OF`.
@@ -37,6 +45,8 @@ pub struct Element<'a> {
     pub tag: u8,
     /// The octets after tag and length.
     pub content: &'a [u8],
+    /// All of its octets, tag and length included.
+    pub whole: &'a [u8],
     /// Offset of the tag from the start of the message, in octets.
     pub at: usize,
     /// Offset of the content from the start of the message, in octets.
@@ -50,6 +60,21 @@ impl<'a> Element<'a> {
             rest: self.content,
             at: self.content_at,
         }
+    }
+
+    /// Gives each of the elements inside to `each`, which reads one. There must be one.
+    pub fn each(
+        &self,
+        mut each: impl FnMut(&mut Reader<'a>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut inside = self.reader();
+        if inside.is_empty() {
+            return Err(Error::EmptySet(self.at));
+        }
+        while !inside.is_empty() {
+            each(&mut inside)?;
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +114,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The tag of the next element, if there is one.
+    pub fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
     /// Reads the next element, whatever it is.
     pub fn any(&mut self) -> Result<Element<'a>, Error> {
         let at = self.at;
@@ -106,13 +136,16 @@ impl<'a> Reader<'a> {
         let content = after_length.get(..length).ok_or(Error::Truncated(at))?;
         let rest = after_length.get(length..).ok_or(Error::Truncated(at))?;
 
-        // Neither sum can overflow: both are offsets inside one slice.
-        let content_at = at.saturating_add(self.rest.len().saturating_sub(after_length.len()));
-        self.at = content_at.saturating_add(length);
+        // None of these can overflow: all are offsets inside one slice.
+        let whole_len = self.rest.len().saturating_sub(rest.len());
+        let whole = self.rest.get(..whole_len).ok_or(Error::Truncated(at))?;
+        let content_at = at.saturating_add(whole_len.saturating_sub(length));
+        self.at = at.saturating_add(whole_len);
         self.rest = rest;
         Ok(Element {
             tag,
             content,
+            whole,
             at,
             content_at,
         })
@@ -131,8 +164,8 @@ impl<'a> Reader<'a> {
 
     /// Reads the next element if it has this tag, else leaves it where it is.
     pub fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Error> {
-        match self.rest.first() {
-            Some(&next) if next == tag => self.any().map(Some),
+        match self.peek() {
+            Some(next) if next == tag => self.any().map(Some),
             _ => Ok(None),
         }
     }
@@ -140,13 +173,47 @@ impl<'a> Reader<'a> {
     /// Reads an INTEGER and returns its content octets: at least one, big endian, two's
     /// complement, no more of them than it needs.
     pub fn integer(&mut self) -> Result<&'a [u8], Error> {
-        let Element { content, at, .. } = self.element(INTEGER)?;
+        self.integer_tagged(INTEGER)
+    }
+
+    /// Reads an INTEGER that has an implicit tag.
+    pub fn integer_tagged(&mut self, tag: u8) -> Result<&'a [u8], Error> {
+        let Element { content, at, .. } = self.element(tag)?;
         match content {
             [] => Err(Error::BadInteger(at)),
             [0x00, next, ..] if next & 0x80 == 0 => Err(Error::BadInteger(at)),
             [0xff, next, ..] if next & 0x80 != 0 => Err(Error::BadInteger(at)),
             _ => Ok(content),
         }
+    }
+
+    /// Reads a BIT STRING that holds whole octets, and returns them.
+    pub fn octets_of_bit_string(&mut self) -> Result<&'a [u8], Error> {
+        let Element { content, at, .. } = self.element(BIT_STRING)?;
+        match content.split_first() {
+            Some((0, octets)) => Ok(octets),
+            _ => Err(Error::BadBitString(at)),
+        }
+    }
+
+    /// Reads a BOOLEAN.
+    pub fn boolean(&mut self) -> Result<bool, Error> {
+        let Element { content, at, .. } = self.element(BOOLEAN)?;
+        match content {
+            [0x00] => Ok(false),
+            [0xff] => Ok(true),
+            _ => Err(Error::BadBoolean(at)),
+        }
+    }
+
+    /// Reads the element of this tag, a SET OF or SEQUENCE OF, and gives each of its elements to
+    /// `each`, which reads one. There must be one, as for the kernel's C decoder.
+    pub fn each_of(
+        &mut self,
+        tag: u8,
+        each: impl FnMut(&mut Reader<'a>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.element(tag)?.each(each)
     }
 
     /// Reads an OBJECT IDENTIFIER and returns its content octets.
