@@ -17,6 +17,7 @@ demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm6
 
 test: setup ## everything that CI runs
 	$(CARGO) fmt --all --check
+	rustfmt --check --edition 2021 rust/modsig/modsig.rs
 	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 	scripts/check-unsafe
 	$(CARGO) test --quiet --workspace --locked

@@ -37,8 +37,8 @@ impl Shash {
 
     /// Digests `content`, of at most `u32::MAX` octets.
     pub(super) fn digest(&self, content: &[u8]) -> Result<Digest, PlatformError> {
-        let len = u32::try_from(content.len())
-            .map_err(|_| PlatformError(-(bindings::EFBIG as c_int)))?;
+        let len =
+            u32::try_from(content.len()).map_err(|_| PlatformError(-(bindings::EFBIG as c_int)))?;
         Digest::fill_with(self.algorithm, |octets| {
             // SAFETY: `tfm` is valid by the type's invariant, `content` has `len` octets, and
             // `octets` has room for the largest digest. The state is on the stack of the callee.
@@ -74,8 +74,7 @@ pub(super) fn is_blacklisted(what: Blacklist, digest: &Digest) -> Result<bool, P
         };
         let octets = digest.as_bytes();
         // SAFETY: `octets` has as many octets as is said.
-        let result =
-            unsafe { bindings::is_hash_blacklisted(octets.as_ptr(), octets.len(), kind) };
+        let result = unsafe { bindings::is_hash_blacklisted(octets.as_ptr(), octets.len(), kind) };
         match result {
             errno::EKEYREJECTED => Ok(true),
             other => errno::from_int(other).map(|()| false),

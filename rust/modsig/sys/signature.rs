@@ -123,9 +123,7 @@ pub(super) fn verify_with(
         // SAFETY: `public_key` and `sig` point to as many octets as they say and to C strings, all
         // of which outlive the call, and nothing is written through them; may sleep, as the module
         // loader may.
-        unsafe {
-            bindings::public_key_verify_signature(core::ptr::addr_of!(public_key), sig)
-        }
+        unsafe { bindings::public_key_verify_signature(core::ptr::addr_of!(public_key), sig) }
     })?;
     Ok(match answer {
         0 => Verification::Good,
@@ -144,12 +142,15 @@ impl Attributes {
     fn new(after_tag: &[u8]) -> Result<Self, PlatformError> {
         let build = || {
             let size = after_tag.len().saturating_add(1);
-            let mut octets = kernel::alloc::KVec::with_capacity(size, kernel::alloc::flags::GFP_KERNEL)?;
+            let mut octets =
+                kernel::alloc::KVec::with_capacity(size, kernel::alloc::flags::GFP_KERNEL)?;
             octets.extend_from_slice(&[0x31], kernel::alloc::flags::GFP_KERNEL)?;
             octets.extend_from_slice(after_tag, kernel::alloc::flags::GFP_KERNEL)?;
             Ok::<_, kernel::alloc::AllocError>(octets)
         };
-        build().map(Attributes).map_err(|_| PlatformError(errno::ENOMEM))
+        build()
+            .map(Attributes)
+            .map_err(|_| PlatformError(errno::ENOMEM))
     }
 
     fn as_bytes(&self) -> &[u8] {
