@@ -144,7 +144,7 @@ fn a_bad_self_signature_comes_before_an_unknown_algorithm() {
         verdict(
             &Double::default(),
             &[forged(cert(6, 6))],
-            &[unknown.clone()]
+            std::slice::from_ref(&unknown)
         ),
         BAD_CERTIFICATE
     );
@@ -270,7 +270,7 @@ fn who_has_signed_itself_is_a_root() {
         with_extensions(cert(1, 1), &[]),
     ] {
         assert_eq!(
-            verdict(&platform, &[root.clone()], &signers),
+            verdict(&platform, std::slice::from_ref(&root), &signers),
             Err(Error::NoKey)
         );
         assert_eq!(verdict(&Double::trusting(&[1]), &[root], &signers), Ok(()));

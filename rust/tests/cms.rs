@@ -584,7 +584,8 @@ fn signed_attributes_are_checked_although_they_are_refused() {
     let pkcs9 = |arc: u8| [&CONTENT_TYPE[..8], &[arc]].concat();
     let ms = |arc: u8| [&MS_INDIRECT_DATA[..9], &[arc]].concat();
 
-    let cases: [(&[&[u8]], fn(&Error) -> bool); 15] = [
+    type Case<'a> = (&'a [&'a [u8]], fn(&Error) -> bool);
+    let cases: [Case<'_>; 15] = [
         (&[&content_type, &digest], |e| *e == Error::SignedAttributes),
         (&[&digest, &time, &content_type], |e| {
             *e == Error::SignedAttributes

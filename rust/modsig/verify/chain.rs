@@ -16,8 +16,12 @@ use super::{
     PublicKey, Signature, Signed, Tree, Verification,
 };
 
-/// Which certificate of the message.
-pub(super) type Index = usize;
+/// Which certificate of the message: small, since a kernel's stack is.
+pub(super) type Index = u8;
+
+/// All that there can be; `enumerate()` would count on, and could panic for all that the compiler
+/// knows.
+const INDICES: core::ops::Range<Index> = 0..MAX_CERTIFICATES as Index;
 
 /// Some of the certificates.
 #[derive(Clone, Copy, Default)]
@@ -26,12 +30,12 @@ pub(super) struct Set([bool; MAX_CERTIFICATES]);
 impl Set {
     /// Whether a certificate is in it.
     pub(super) fn has(&self, index: Index) -> bool {
-        self.0.get(index).copied().unwrap_or(false)
+        self.0.get(usize::from(index)).copied().unwrap_or(false)
     }
 
     /// Adds a certificate; says whether it is new.
     pub(super) fn add(&mut self, index: Index) -> bool {
-        match self.0.get_mut(index) {
+        match self.0.get_mut(usize::from(index)) {
             Some(has) => !core::mem::replace(has, true),
             None => false,
         }
@@ -76,7 +80,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
             self_signed: Set::default(),
             not_blacklisted: Set::default(),
         };
-        for (index, encoded) in certificates.encoded().enumerate() {
+        for (index, encoded) in INDICES.zip(certificates.encoded()) {
             // One that has an unknown algorithm spoils the message later.
             let Some(certificate) = chain.read(&encoded) else {
                 continue;
@@ -101,13 +105,13 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
 
     /// The certificates that can be read, all of them in a message with known algorithms only.
     fn all(&self) -> impl Iterator<Item = (Index, Certificate<'a>)> + '_ {
-        let encoded = self.certificates.encoded().enumerate();
+        let encoded = INDICES.zip(self.certificates.encoded());
         encoded.filter_map(|(index, encoded)| Some((index, self.read(&encoded)?)))
     }
 
     /// One certificate.
     pub(super) fn get(&self, index: Index) -> Option<Certificate<'a>> {
-        let encoded = self.certificates.encoded().nth(index)?;
+        let encoded = self.certificates.encoded().nth(index.into())?;
         self.read(&encoded)
     }
 
@@ -118,7 +122,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
 
     /// The certificate in the message that is known to have signed this one.
     pub(super) fn issuer(&self, index: Index) -> Option<Index> {
-        self.issuer.get(index).copied().flatten()
+        self.issuer.get(usize::from(index)).copied().flatten()
     }
 
     /// Checks the chain that starts at a certificate, as far as the message has it
@@ -160,7 +164,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     }
 
     fn set_issuer(&mut self, index: Index, issuer: Index) {
-        if let Some(slot) = self.issuer.get_mut(index) {
+        if let Some(slot) = self.issuer.get_mut(usize::from(index)) {
             *slot = Some(issuer);
         }
     }

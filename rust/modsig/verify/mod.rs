@@ -287,8 +287,8 @@ fn check_message<'a, P: Platform>(
     let message = cms::parse(message, tree.dialect)?;
     // C checks the signatures of certificates on themselves while it parses.
     let chain = Chain::new(platform, tree, message.certificates)?;
-    let signed_data = message.signed_data?;
-    let signer = Signers::new(platform, &signed_data, chain, content).check()?;
+    let signed_data = message.signed_data.as_ref().map_err(|error| *error)?;
+    let signer = Signers::new(platform, signed_data, chain, content).check()?;
     // The dearest question last: it takes a digest of the whole file.
     if tree.file_hashes && is_file_blacklisted(platform, file)? {
         return Err(Failure {

@@ -63,7 +63,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// costs no digest, unless the message has the signer's certificate: then C has something to
     /// check the signature with, and refuses the module if it is wrong. See
     /// Documentation/differences.md for why no module gets in by this that C would refuse.
-    pub(super) fn check(mut self) -> Result<SignerInfo<'a>, Failure<'a>> {
+    pub(super) fn check(&mut self) -> Result<SignerInfo<'a>, Failure<'a>> {
         self.each(Self::agrees_with_message)?;
         // Before any trust: also a key that is trusted can be revoked.
         self.each(Self::is_not_revoked)?;
@@ -82,7 +82,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         pass: impl Fn(&mut Self, usize, &SignerInfo<'a>) -> Result<(), Error>,
     ) -> Result<(), Failure<'a>> {
         let message = self.message;
-        for (index, signer) in message.signers().enumerate() {
+        for (index, signer) in (0..MAX_SIGNERS).zip(message.signers()) {
             pass(self, index, signer).map_err(at(signer))?;
         }
         Ok(())
@@ -183,7 +183,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         };
         let mut marks = Marks::default();
 
-        for (index, signer) in message.signers().enumerate() {
+        for (index, signer) in (0..MAX_SIGNERS).zip(message.signers()) {
             if self.standing(index).unsupported {
                 otherwise = at(signer)(Error::DigestNotBuiltIn);
             } else if self
