@@ -103,10 +103,19 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         x509::parse(encoded, self.tree.dialect.ml_dsa).ok()
     }
 
-    /// The certificates that can be read, all of them in a message with known algorithms only.
-    fn all(&self) -> impl Iterator<Item = (Index, Certificate<'a>)> + '_ {
-        let encoded = INDICES.zip(self.certificates.encoded());
-        encoded.filter_map(|(index, encoded)| Some((index, self.read(&encoded)?)))
+    /// The certificate that has the identifier, or, without one, the key identifier.
+    fn position(&self, id: Option<KeyId<'_>>, key_id: Option<KeyId<'_>>) -> Option<Index> {
+        let wanted = id.or(key_id)?;
+        for (index, encoded) in INDICES.zip(self.certificates.encoded()) {
+            let found = self.read(&encoded).and_then(|found| match id {
+                Some(_) => Some(found.id),
+                None => found.subject_key_id,
+            });
+            if found == Some(wanted) {
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// One certificate.
@@ -117,7 +126,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
 
     /// The certificate that a signer names (`pkcs7_find_key()`).
     pub(super) fn find(&self, id: KeyId<'_>) -> Option<Index> {
-        self.all().find(|(_, found)| found.id == id).map(first)
+        self.position(Some(id), None)
     }
 
     /// The certificate in the message that is known to have signed this one.
@@ -175,13 +184,9 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         certificate: &Certificate<'_>,
     ) -> Result<Option<(Index, Certificate<'a>)>, Error> {
         let by_key_id = certificate.authority_key_id;
-        let found = match (certificate.authority, by_key_id) {
-            (Some(id), _) => self.all().find(|(_, found)| found.id == id),
-            (None, Some(_)) => self
-                .all()
-                .find(|(_, found)| found.subject_key_id == by_key_id),
-            (None, None) => None,
-        };
+        let found = self
+            .position(certificate.authority, by_key_id)
+            .and_then(|index| Some((index, self.get(index)?)));
         match found {
             Some((_, issuer)) if by_key_id.is_some() && issuer.subject_key_id != by_key_id => {
                 Err(Error::AuthorityMismatch)
@@ -318,8 +323,4 @@ fn is_own_authority(certificate: &Certificate<'_>) -> Result<bool, Error> {
         (Some(true), Some(false)) | (Some(false), Some(true)) => Err(Error::AuthorityMismatch),
         (by_key_id, by_serial) => Ok(by_key_id == Some(true) || by_serial == Some(true)),
     }
-}
-
-fn first<A, B>((a, _): (A, B)) -> A {
-    a
 }
