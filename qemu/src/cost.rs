@@ -498,3 +498,108 @@ fn code_size(path: &Path) -> Result<u64> {
     };
     read().with_context(|| format!("{}: not the object file that was expected", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPENDED: usize = 700;
+
+    /// A guest with a verifier of known costs, which digests before or after it looks for the key.
+    fn guest(digests_first: bool) -> (Vec<Input>, String) {
+        let (mut inputs, mut text) = (vec![], String::new());
+        let mut add = |size: usize, signer, stop| {
+            let content = size.saturating_sub(APPENDED);
+            let digest = 3000 * blocks_sha512(content) as u64;
+            let blacklist = 1000 * blocks_sha256(size) as u64;
+            let (trailer, parse, lookup, signature) = (100, 7000, 16_000, 3_000_000);
+            let found = trailer + parse + lookup;
+            let done = match stop {
+                Stop::Unsigned | Stop::Bare => 0,
+                Stop::Length => trailer,
+                Stop::End => trailer + parse,
+                Stop::Unknown if digests_first => found + digest,
+                Stop::Unknown => found,
+                Stop::Flipped => found + digest + signature,
+                Stop::Good => found + digest + signature + blacklist,
+            };
+            let key = Key {
+                size,
+                signer,
+                stop,
+                logged: false,
+            };
+            let (ending, line) = match key.errno() {
+                8 => (20_000, "log module: version magic 'x' should be 'y'\n"),
+                _ => (4000, ""),
+            };
+            let index = inputs.len();
+            let count = size as u64 / 2 + done + ending;
+            text += &format!("cost {index:03} 0 {} {count}\n{line}", key.errno());
+            let file = vec![];
+            inputs.push(Input { key, file, content });
+        };
+        add(0, 0, Stop::Bare);
+        add(0, 0, Stop::Length);
+        for size in SIZES {
+            for stop in [
+                Stop::Unsigned,
+                Stop::Flipped,
+                Stop::Length,
+                Stop::End,
+                Stop::Unknown,
+                Stop::Good,
+            ] {
+                add(size, 0, stop);
+            }
+        }
+        (inputs, text + "done\n")
+    }
+
+    #[test]
+    fn stages_are_found_in_whatever_order_they_are() {
+        for digests_first in [false, true] {
+            let (inputs, text) = guest(digests_first);
+            let costs = Costs::parse(&text, &inputs).unwrap();
+            for size in SIZES {
+                let stages = costs.stages(size, 0).unwrap();
+                let digest = 3000.0 * blocks_sha512(size - APPENDED);
+                let near = |found: f64, wanted: f64| (found - wanted).abs() < 1.0;
+                assert!(near(stages.trailer, 100.0), "{stages:?}");
+                assert!(near(stages.parse, 7000.0), "{stages:?}");
+                assert!(near(stages.lookup, 16_000.0), "{stages:?}");
+                assert!(near(stages.digest, digest), "{stages:?}");
+                assert!(near(stages.signature, 3_000_000.0), "{stages:?}");
+                let blacklist = 1000.0 * blocks_sha256(size);
+                assert!(near(stages.blacklist, blacklist), "{stages:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_refused_for_another_reason_is_an_error() {
+        let (inputs, text) = guest(false);
+        for (from, to) in [
+            ("version magic", "something else"),
+            ("0 129 ", "0 74 "),
+            ("done\n", ""),
+        ] {
+            assert!(Costs::parse(&text.replace(from, to), &inputs).is_err());
+        }
+    }
+
+    #[test]
+    fn a_filled_module_still_ends_with_its_section_headers() {
+        let mut module = vec![0; 64];
+        module[40] = 64;
+        module[60] = 1;
+        module.extend([7; 64]);
+        let filled = fill(&module, 1000).unwrap();
+        assert_eq!(filled.len(), 1000);
+        assert_eq!(filled[40..48], 936u64.to_le_bytes());
+        assert_eq!(filled[936..], [7; 64]);
+        assert!(fill(&module, 100).is_err());
+        module.push(0);
+        assert!(fill(&module, 1000).is_err());
+    }
+}
