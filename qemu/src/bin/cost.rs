@@ -91,7 +91,9 @@ fn measure(arch: vm::Arch, kernel: &Path, inputs: &[Input], name: &str) -> Resul
     let mut list = String::new();
     for (index, input) in inputs.iter().enumerate() {
         archive.file(&format!("cases/{index:03}"), &input.file);
-        list += &format!("{index:03} 0\n");
+        for _ in 0..input.repeats() {
+            list += &format!("{index:03} 0\n");
+        }
         if input.key.is_logged_too() {
             list += &format!("{index:03} 1\n");
         }
@@ -117,6 +119,9 @@ fn measure(arch: vm::Arch, kernel: &Path, inputs: &[Input], name: &str) -> Resul
     )?;
     Costs::parse(&output, inputs).with_context(|| console.display().to_string())
 }
+
+/// Whole calls repeat to about 5 digits; what is within that is not more.
+const REPEATS_TO: f64 = 1e-4;
 
 fn size_name(size: usize) -> String {
     match size >> 20 {
@@ -199,11 +204,12 @@ fn totals(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
                 let both = [costs[0].total(&key)? as f64, costs[1].total(&key)? as f64];
                 let log = if logged { ", logged" } else { "" };
                 let name = format!("{}, {name}{log}", size_name(size));
+                let at_most_c = both[1] <= both[0] * (1.0 + REPEATS_TO);
                 let goal = if stop == Stop::Unknown && size == 4 << 20 {
-                    let reached = both[1] <= both[0] && both[1] <= 3e6;
+                    let reached = at_most_c && both[1] <= 3e6;
                     (reached, "at most C, and 3 million")
                 } else {
-                    (both[1] <= both[0], "at most C")
+                    (at_most_c, "at most C")
                 };
                 table.row(&name, both, Some(goal));
             }
@@ -236,7 +242,11 @@ fn stages(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
         table.row("signature", small.map(|stages| stages.signature), None);
         for size in cost::SIZES {
             let name = format!("digest for the blacklist, {}", size_name(size));
-            table.row(&name, at(size)?.map(|stages| stages.blacklist), None);
+            let both = at(size)?.map(|stages| stages.blacklist);
+            // In trees that do not ask it, this is noise around 0.
+            if both.iter().any(|&count| count > small[0].digest / 100.0) {
+                table.row(&name, both, None);
+            }
         }
     }
     Ok(())
