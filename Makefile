@@ -32,6 +32,9 @@ test: setup ## everything that CI runs
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
 
+bench: setup ## count what checking a module costs in the guest, in Rust and in C [ARCH=arm64] [KERNEL=7.3]
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -44,4 +47,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test integrate deintegrate clean distclean
+.PHONY: help setup demo test bench integrate deintegrate clean distclean

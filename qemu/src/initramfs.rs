@@ -94,7 +94,12 @@ pub fn module_directory(root: &Path, release: &str, modules: &[(String, Vec<u8>)
 
 /// Compiles the guest's program for an architecture, as clang names it.
 pub fn init(clang_target: &str) -> Result<Vec<u8>> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/init.c");
+    program("init", clang_target)
+}
+
+/// Compiles a program of `guest/` for an architecture, as clang names it.
+pub fn program(name: &str, clang_target: &str) -> Result<Vec<u8>> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guest/{name}.c"));
     let work = tempfile::tempdir()?;
     let path = work.path().join("init");
     run(Command::new("clang-19")

@@ -5,13 +5,13 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::ExitCode,
 };
 
 use anyhow::{anyhow, ensure, Context, Result};
 use clap::Parser;
 use modsig::verify::{check, cms::Dialect, der::Reader, x509, CertificateHash, Flags, Tree};
-use modsig_qemu::{cases, initramfs, recipe::Pantry, report, vm};
+use modsig_qemu::{cases, initramfs, recipe::Pantry, report, script::script, vm};
 use modsig_tools::{
     keys,
     platform::{outcome, Host, Mode},
@@ -73,21 +73,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs a script of the project and returns the last line that it prints.
-fn script(name: &str, arguments: &[&str]) -> Result<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../scripts")
-        .join(name);
-    let output = Command::new(&path)
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| path.display().to_string())?;
-    ensure!(output.status.success(), "scripts/{name} failed");
-    let text = String::from_utf8(output.stdout)?;
-    Ok(text.lines().last().context("no output")?.into())
 }
 
 /// The same keys on the host as in the test kernels (`scripts/test-keys`).

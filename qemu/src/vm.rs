@@ -62,6 +62,22 @@ pub fn boot(
     append: &str,
     console: &Path,
 ) -> Result<String> {
+    boot_with(arch, kernel, initramfs, append, &[], console)
+}
+
+/// As [`boot`], with more options for QEMU; of those given twice, QEMU takes the last.
+///
+/// # Errors
+///
+/// As [`boot`].
+pub fn boot_with(
+    arch: Arch,
+    kernel: &Path,
+    initramfs: &[u8],
+    append: &str,
+    options: &[&str],
+    console: &Path,
+) -> Result<String> {
     let work = tempfile::tempdir()?;
     let initrd = work.path().join("initramfs");
     let verdict = work.path().join("verdict");
@@ -105,6 +121,7 @@ pub fn boot(
         .arg(&initrd)
         .arg("-append")
         .arg(format!("console={} panic=-1 {append}", arch.console))
+        .args(options)
         .stdin(Stdio::null())
         .spawn()
         .with_context(|| format!("{}: cannot start; run scripts/setup", arch.qemu))?;
