@@ -49,16 +49,16 @@ pub struct Element<'a> {
     pub whole: &'a [u8],
     /// Offset of the tag from the start of the message, in octets.
     pub at: usize,
-    /// Offset of the content from the start of the message, in octets.
-    content_at: usize,
 }
 
 impl<'a> Element<'a> {
     /// A reader of what is inside.
     pub fn reader(&self) -> Reader<'a> {
+        // Neither can overflow: the content is the end of the whole, which is part of a slice.
+        let header = self.whole.len().saturating_sub(self.content.len());
         Reader {
             rest: self.content,
-            at: self.content_at,
+            at: self.at.saturating_add(header),
         }
     }
 
@@ -120,13 +120,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next element, whatever it is.
+    #[inline(always)]
     pub fn any(&mut self) -> Result<Element<'a>, Error> {
-        let at = self.at;
-        let (&tag, after_tag) = self.rest.split_first().ok_or(Error::Truncated(at))?;
-        if tag & 0x1f == 0x1f {
-            return Err(Error::LongTag(at));
-        }
-        let (&first, after_first) = after_tag.split_first().ok_or(Error::Truncated(at))?;
+        self.read(None)
+    }
+
+    /// Reads the next element, which must have this tag.
+    #[inline(always)]
+    pub fn element(&mut self, tag: u8) -> Result<Element<'a>, Error> {
+        self.read(Some(tag))
+    }
+
+    /// Reads the next element. Most of the time that reading a message takes is spent here: one
+    /// function, so that an element is not handed through two.
+    fn read(&mut self, wanted: Option<u8>) -> Result<Element<'a>, Error> {
+        let (at, all) = (self.at, self.rest);
+        let (tag, first, after_first) = match all {
+            [tag, ..] if tag & 0x1f == 0x1f => return Err(Error::LongTag(at)),
+            [tag, first, after_first @ ..] => (*tag, *first, after_first),
+            _ => return Err(Error::Truncated(at)),
+        };
         let (length, after_length) = match first {
             0x00..=0x7f => (usize::from(first), after_first),
             0x80 => return Err(Error::IndefiniteLength(at)),
@@ -135,11 +148,14 @@ impl<'a> Reader<'a> {
         };
         let content = after_length.get(..length).ok_or(Error::Truncated(at))?;
         let rest = after_length.get(length..).ok_or(Error::Truncated(at))?;
+        // Last, so that what is cut off is said to be cut off.
+        if wanted.is_some_and(|wanted| wanted != tag) {
+            return Err(Error::UnexpectedTag(at));
+        }
 
-        // None of these can overflow: all are offsets inside one slice.
-        let whole_len = self.rest.len().saturating_sub(rest.len());
-        let whole = self.rest.get(..whole_len).ok_or(Error::Truncated(at))?;
-        let content_at = at.saturating_add(whole_len.saturating_sub(length));
+        // Neither can overflow: both are offsets inside one slice.
+        let whole_len = all.len().saturating_sub(rest.len());
+        let whole = all.get(..whole_len).ok_or(Error::Truncated(at))?;
         self.at = at.saturating_add(whole_len);
         self.rest = rest;
         Ok(Element {
@@ -147,19 +163,7 @@ impl<'a> Reader<'a> {
             content,
             whole,
             at,
-            content_at,
         })
-    }
-
-    /// Reads the next element, which must have this tag.
-    pub fn element(&mut self, tag: u8) -> Result<Element<'a>, Error> {
-        let at = self.at;
-        let element = self.any()?;
-        if element.tag == tag {
-            Ok(element)
-        } else {
-            Err(Error::UnexpectedTag(at))
-        }
     }
 
     /// Reads the next element if it has this tag, else leaves it where it is.
@@ -219,15 +223,13 @@ impl<'a> Reader<'a> {
     /// Reads an OBJECT IDENTIFIER and returns its content octets.
     pub fn oid(&mut self) -> Result<&'a [u8], Error> {
         let Element { content, at, .. } = self.element(OID)?;
-        let mut start_of_arc = true;
-        for &octet in content {
-            // An arc that starts with a zero of seven bits is padded.
-            if start_of_arc && octet == 0x80 {
-                return Err(Error::BadOid(at));
-            }
-            start_of_arc = octet & 0x80 == 0;
-        }
-        if content.is_empty() || !start_of_arc {
+        // An arc ends with an octet below 0x80, and one that starts with 0x80 is padded. Few
+        // identifiers have such an octet at all.
+        let whole_arcs = match content {
+            [] | [0x80, ..] => false,
+            [.., last] => *last < 0x80,
+        };
+        if !whole_arcs || (content.contains(&0x80) && has_padded_arc(content)) {
             return Err(Error::BadOid(at));
         }
         Ok(content)
@@ -247,4 +249,11 @@ fn long_length(count: usize, input: &[u8], at: usize) -> Result<(usize, &[u8]), 
     }
     let length = usize::try_from(length).map_err(|_| Error::HugeLength(at))?;
     Ok((length, rest))
+}
+
+/// Whether an arc behind the first one starts with a zero of seven bits.
+#[cold]
+fn has_padded_arc(content: &[u8]) -> bool {
+    let mut pairs = content.windows(2);
+    pairs.any(|pair| matches!(pair, [0x00..=0x7f, 0x80]))
 }

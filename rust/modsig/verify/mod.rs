@@ -232,30 +232,28 @@ pub struct Checked<'a> {
 
 /// Checks a module file: `file` is all of it, with whatever was appended.
 pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
-    if flags.ignore_modversions || flags.ignore_vermagic {
-        return Checked {
-            module_len: file.len(),
-            signer: None,
-            result: Err(Error::ForceLoaded),
-        };
-    }
-    let (module_len, outcome) = match trailer::split(file) {
-        Err(unsplit) => (unsplit.module_len, Err(unsplit.error.into())),
-        // The kernel's digests take their length as an `unsigned int`: C cuts it off.
-        Ok(split) if u32::try_from(file.len()).is_err() => {
-            (split.content.len(), Err(Error::TooLarge.into()))
-        }
-        Ok(trailer::Split { content, message }) => (
-            content.len(),
-            check_message(platform, file, content, message),
-        ),
+    let without_signer = |module_len, error| Checked {
+        module_len,
+        signer: None,
+        result: Err(error),
     };
-    let (signer, result) = match outcome {
+    if flags.ignore_modversions || flags.ignore_vermagic {
+        return without_signer(file.len(), Error::ForceLoaded);
+    }
+    let (content, message) = match trailer::split(file) {
+        Ok(trailer::Split { content, message }) => (content, message),
+        Err(unsplit) => return without_signer(unsplit.module_len, unsplit.error),
+    };
+    // The kernel's digests take their length as an `unsigned int`: C cuts it off.
+    if u32::try_from(file.len()).is_err() {
+        return without_signer(content.len(), Error::TooLarge);
+    }
+    let (signer, result) = match check_message(platform, file, content, message) {
         Ok(signer) => (Some(signer), Ok(())),
         Err(Failure { error, signer }) => (signer, Err(error)),
     };
     Checked {
-        module_len,
+        module_len: content.len(),
         signer,
         result,
     }
