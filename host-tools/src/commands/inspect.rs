@@ -42,13 +42,12 @@ fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
         ml_dsa: true,
         ml_dsa_attributes: true,
     };
-    let parsed = cms::parse(split.message, newest)
-        .and_then(|message| Ok((message.certificates, message.signed_data?)));
-    let (certificates, message) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return bad(error.to_string()),
+    let parsed = cms::parse(split.message, newest);
+    let message = match parsed.as_ref().map(cms::Message::signed_data) {
+        Ok(Ok(message)) => message,
+        Ok(Err(error)) | Err(&error) => return bad(error.to_string()),
     };
-    let certificates = certificates.encoded().count();
+    let certificates = parsed.map_or(0, |parsed| parsed.certificates().encoded().count());
     let (module, signature) = (split.content.len(), split.message.len());
     let mut text = format!("{name}: module of {module} bytes, signature of {signature} bytes");
     let mut signers = vec![];

@@ -137,26 +137,27 @@ impl fmt::Display for SignerInfo<'_> {
     }
 }
 
-/// A message that was read.
+/// A message. It is filled in place by [`Message::read`]: handing it through functions would copy
+/// it, and a kernel's stack is small.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Its certificates: encoded, well formed, not all of them with known algorithms.
-    pub certificates: Certificates<'a>,
-    /// What it can be used for.
-    pub signed_data: Result<SignedData<'a>, Error>,
+    certificates: Certificates<'a>,
+    /// INVARIANT: if `judgement` is good, the first is `Some`, and after the first `None` comes no
+    /// `Some`.
+    signers: [Option<SignerInfo<'a>>; MAX_SIGNERS],
+    judgement: Result<(), Error>,
 }
 
 /// A message that can be a module's signature: detached, over plain data, every algorithm known,
 /// at least one signer, and signed attributes for all or none.
 #[derive(Clone, Copy, Debug)]
-pub struct SignedData<'a> {
-    /// INVARIANT: the first is `Some`, and after the first `None` comes no `Some`.
-    signers: [Option<SignerInfo<'a>>; MAX_SIGNERS],
+pub struct SignedData<'m, 'a> {
+    signers: &'m [Option<SignerInfo<'a>>; MAX_SIGNERS],
 }
 
-impl<'a> SignedData<'a> {
+impl<'m, 'a> SignedData<'m, 'a> {
     /// The signers, in the order of the message; at least one.
-    pub fn signers(&self) -> impl Iterator<Item = &SignerInfo<'a>> + Clone {
+    pub fn signers(&self) -> impl Iterator<Item = &'m SignerInfo<'a>> + Clone {
         self.signers.iter().flatten()
     }
 }
@@ -193,86 +194,113 @@ enum ContentType {
     MsIndirectData,
 }
 
-/// Reads a message.
-///
-/// # Errors
-///
-/// What is wrong with its form, certificates included, comes first, in the order of its octets.
-/// Then, in the order in which C asks, and in [`Message::signed_data`], because C checks the
-/// certificates' signatures before it: an algorithm that is not known
-/// ([`super::Class::NoPackage`], which a permissive kernel lets in), then what a module's
-/// signature may not have.
-pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
-    if message.len() > MAX_MESSAGE {
-        return Err(Error::LongMessage);
+/// Nothing read yet.
+impl Default for Message<'_> {
+    fn default() -> Self {
+        Message {
+            certificates: Certificates {
+                set: Reader::new(&[]),
+            },
+            signers: [None; MAX_SIGNERS],
+            judgement: Err(Error::NotSignedData),
+        }
     }
-    let mut outer = Reader::new(message);
-    let mut content_info = outer.element(der::SEQUENCE)?.reader();
-    outer.finish()?;
+}
 
-    if content_info.oid()? != oid::SIGNED_DATA {
-        return Err(Error::NotSignedData);
-    }
-    let mut explicit = content_info.element(der::context_constructed(0))?.reader();
-    content_info.finish()?;
-    let mut fields = explicit.element(der::SEQUENCE)?.reader();
-    explicit.finish()?;
-
-    let version_at = fields.at();
-    let version = match fields.integer()? {
-        &[version @ (1 | 3)] => version,
-        _ => return Err(Error::UnknownVersion(version_at)),
-    };
-
-    // Not used, neither here nor in C: what counts is what each SignerInfo says.
-    fields.each_of(der::SET, |digests| algorithm(digests).map(|_| ()))?;
-
-    let (content_type, embedded) = encapsulated_content(&mut fields)?;
-    let mut unknown = Unknown(None);
-    let certificates = certificates(&mut fields, dialect, &mut unknown)?;
-    if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
-        return Err(Error::RevocationList(revocation_lists.at));
+impl<'a> Message<'a> {
+    /// The certificates: well formed, not all of them with known algorithms.
+    pub fn certificates(&self) -> Certificates<'a> {
+        self.certificates
     }
 
-    let mut signers = [None; MAX_SIGNERS];
-    let mut slots = signers.iter_mut();
-    let (mut with_attributes, mut without_attributes) = (false, false);
-    let mut only_ml_dsa = true;
-    fields.each_of(der::SET, |infos| {
-        let info = signer_info(infos, version, content_type, dialect)?;
-        let slot = slots.next().ok_or(Error::TooManySigners)?;
-        with_attributes |= info.signed_attributes;
-        without_attributes |= !info.signed_attributes;
-        *slot = unknown.note(info.known);
-        only_ml_dsa &= slot.as_ref().is_some_and(|signer| signer.key.is_ml_dsa());
+    /// What a module's signature is made of.
+    ///
+    /// # Errors
+    ///
+    /// In the order in which C asks, but after the signatures of certificates on themselves, which
+    /// C checks before: an algorithm that is not known ([`super::Class::NoPackage`], which a
+    /// permissive kernel lets in), then what a module's signature may not have.
+    pub fn signed_data(&self) -> Result<SignedData<'_, 'a>, Error> {
+        self.judgement.map(|()| SignedData {
+            signers: &self.signers,
+        })
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its form, certificates included, in the order of its octets.
+    pub fn read(&mut self, message: &'a [u8], dialect: Dialect) -> Result<(), Error> {
+        if message.len() > MAX_MESSAGE {
+            return Err(Error::LongMessage);
+        }
+        let mut outer = Reader::new(message);
+        let mut content_info = outer.element(der::SEQUENCE)?.reader();
+        outer.finish()?;
+
+        if content_info.oid()? != oid::SIGNED_DATA {
+            return Err(Error::NotSignedData);
+        }
+        let mut explicit = content_info.element(der::context_constructed(0))?.reader();
+        content_info.finish()?;
+        let mut fields = explicit.element(der::SEQUENCE)?.reader();
+        explicit.finish()?;
+
+        let version_at = fields.at();
+        let version = match fields.integer()? {
+            &[version @ (1 | 3)] => version,
+            _ => return Err(Error::UnknownVersion(version_at)),
+        };
+
+        // Not used, neither here nor in C: what counts is what each SignerInfo says.
+        fields.each_of(der::SET, |digests| algorithm(digests).map(|_| ()))?;
+
+        let (content_type, embedded) = encapsulated_content(&mut fields)?;
+        let mut unknown = Unknown(None);
+        self.certificates = certificates(&mut fields, dialect, &mut unknown)?;
+        if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
+            return Err(Error::RevocationList(revocation_lists.at));
+        }
+
+        let mut slots = self.signers.iter_mut();
+        let (mut with_attributes, mut without_attributes) = (false, false);
+        let mut only_ml_dsa = true;
+        fields.each_of(der::SET, |infos| {
+            let slot = slots.next().ok_or(Error::TooManySigners)?;
+            let info = signer_info(infos, version, content_type, dialect)?;
+            with_attributes |= info.signed_attributes;
+            without_attributes |= !info.signed_attributes;
+            *slot = unknown.note(info.known);
+            only_ml_dsa &= slot.as_ref().is_some_and(|signer| signer.key.is_ml_dsa());
+            Ok(())
+        })?;
+        fields.finish()?;
+
+        self.judgement = if let Unknown(Some(error)) = unknown {
+            Err(error)
+        } else if with_attributes && without_attributes {
+            Err(Error::MixedSignedAttributes)
+        } else if embedded {
+            Err(Error::EmbeddedContent)
+        } else if content_type != ContentType::Data {
+            Err(Error::NotData)
+        } else if with_attributes && !(dialect.ml_dsa_attributes && only_ml_dsa) {
+            Err(Error::SignedAttributes)
+        } else {
+            // INVARIANT: with no unknown algorithm, each signer has filled its slot, from the
+            // first on, and there is one, since the set is not empty.
+            Ok(())
+        };
         Ok(())
-    })?;
-    fields.finish()?;
+    }
+}
 
-    let judge = || {
-        if let Unknown(Some(error)) = unknown {
-            return Err(error);
-        }
-        if with_attributes && without_attributes {
-            return Err(Error::MixedSignedAttributes);
-        }
-        if embedded {
-            return Err(Error::EmbeddedContent);
-        }
-        if content_type != ContentType::Data {
-            return Err(Error::NotData);
-        }
-        if with_attributes && !(dialect.ml_dsa_attributes && only_ml_dsa) {
-            return Err(Error::SignedAttributes);
-        }
-        // INVARIANT: with no unknown algorithm, each signer has filled its slot, from the first
-        // on, and there is one, since the set is not empty.
-        Ok(SignedData { signers })
-    };
-    Ok(Message {
-        certificates,
-        signed_data: judge(),
-    })
+/// Reads a message ([`Message::read`]) where copies do not matter.
+pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
+    let mut parsed = Message::default();
+    parsed.read(message, dialect)?;
+    Ok(parsed)
 }
 
 /// The first algorithm that is not known, if there is one.

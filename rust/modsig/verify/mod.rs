@@ -6,7 +6,7 @@
 //! program has to bring stands behind [`Platform`], so both come to the same verdict by the same
 //! code. The data flows one way:
 //!
-//! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
+//! [`trailer::split`] -> [`cms::Message::read`] -> certificates in the message (`chain`) ->
 //! [`Platform::find_key`] -> [`Platform::digest`] -> [`Platform::verify`] -> [`policy::decide`]
 
 #![forbid(unsafe_code)]
@@ -282,10 +282,12 @@ fn check_message<'a, P: Platform>(
     message: &'a [u8],
 ) -> Result<SignerInfo<'a>, Failure<'a>> {
     let tree = platform.tree();
-    let message = cms::parse(message, tree.dialect)?;
+    let octets = message;
+    let mut message = cms::Message::default();
+    message.read(octets, tree.dialect)?;
     // C checks the signatures of certificates on themselves while it parses.
-    let chain = Chain::new(platform, tree, message.certificates)?;
-    let signed_data = message.signed_data.as_ref().map_err(|error| *error)?;
+    let chain = Chain::new(platform, tree, message.certificates())?;
+    let signed_data = message.signed_data()?;
     let signer = Signers::new(platform, signed_data, chain, content).check()?;
     // The dearest question last: it takes a digest of the whole file.
     if tree.file_hashes && is_file_blacklisted(platform, file)? {

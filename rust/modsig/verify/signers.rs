@@ -29,7 +29,7 @@ struct Standing {
 /// The state of going through the signers of a message.
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
-    message: &'p SignedData<'a>,
+    message: SignedData<'p, 'a>,
     chain: Chain<'p, 'a, P>,
     content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
@@ -41,7 +41,7 @@ pub(super) struct Signers<'p, 'a, P: Platform> {
 impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     pub(super) fn new(
         platform: &'p P,
-        message: &'p SignedData<'a>,
+        message: SignedData<'p, 'a>,
         chain: Chain<'p, 'a, P>,
         content: &'p [u8],
     ) -> Self {

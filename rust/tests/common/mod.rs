@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use modsig::verify::{
-    cms::{self, Dialect, SignedData},
+    cms::{self, Dialect, SignerInfo},
     trailer, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, KeyId, Keyring, Lookup,
     Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
@@ -165,8 +165,9 @@ pub const NEWEST: Dialect = Dialect {
 };
 
 /// Reads a message; what is wrong with it, at whichever stage.
-pub fn parse(der: &[u8]) -> Result<SignedData<'_>, Error> {
-    cms::parse(der, Dialect::default())?.signed_data
+pub fn parse(der: &[u8]) -> Result<Vec<SignerInfo<'_>>, Error> {
+    let message = cms::parse(der, Dialect::default())?;
+    Ok(message.signed_data()?.signers().copied().collect())
 }
 
 /// Signed attributes over [`CONTENT`] as [`Double`] digests it, with these more.
