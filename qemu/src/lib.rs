@@ -6,6 +6,7 @@
 
 pub mod cases;
 pub mod initramfs;
+pub mod ml_dsa;
 pub mod recipe;
 pub mod report;
 pub mod vm;
