@@ -21,6 +21,7 @@ test: setup ## everything that CI runs
 	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 	scripts/check-unsafe
 	$(CARGO) test --quiet --workspace --locked
+	CARGO_TARGET_DIR=$(cache)/vendored $(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
 	scripts/test-integrate
 	set -e; for kernel in "6.12 x86_64" "6.12 arm64" "7.3 x86_64"; do \
 		dir=$$(scripts/kernel-build $$kernel permissive | tail -n 1); \

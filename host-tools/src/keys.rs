@@ -4,10 +4,16 @@
 
 use std::{fs, io::IsTerminal, path::Path};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use openssl::{
     pkey::{PKey, Private},
+    version,
     x509::X509,
+};
+
+use crate::{
+    ml_dsa,
+    signer::{key_algorithm, CertificateIds},
 };
 
 /// The environment variable that the kernel's tools take a passphrase from.
@@ -44,9 +50,35 @@ pub fn private_key(path: &Path, passphrase_file: Option<&Path>) -> Result<PKey<P
         if encrypted {
             format!("{name}: the passphrase is wrong, or the key is damaged")
         } else {
-            format!("{name}: not a private key in PEM; convert it with openssl pkey")
+            format!(
+                "{name}: not a private key in PEM that {} knows; convert it with openssl pkey",
+                version::version()
+            )
         }
     })
+}
+
+/// Reads a private key ([`private_key`]) and its certificate ([`certificate`]), after it has seen
+/// that OpenSSL knows that kind of key.
+pub fn pair(
+    key: &Path,
+    certificate: &Path,
+    passphrase_file: Option<&Path>,
+) -> Result<(PKey<Private>, X509)> {
+    let name = certificate.display();
+    let certificate = self::certificate(certificate)?;
+    let info = CertificateIds::new(&certificate)
+        .with_context(|| name.to_string())?
+        .public_key_info;
+    if let Some(algorithm) = key_algorithm(&info).filter(|algorithm| algorithm.is_ml_dsa()) {
+        ensure!(
+            ml_dsa::is_available(algorithm),
+            "{name}: it is for an {} key, and {}",
+            algorithm.name(),
+            ml_dsa::missing()
+        );
+    }
+    Ok((private_key(key, passphrase_file)?, certificate))
 }
 
 /// Reads the first certificate of a file (PEM or DER).

@@ -10,5 +10,6 @@
 pub mod files;
 pub mod keys;
 pub mod message;
+pub mod ml_dsa;
 pub mod platform;
 pub mod signer;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writes the signature message: a CMS SignedData (RFC 5652) without attributes and without
-//! certificates, octet for octet what OpenSSL makes of it.
+//! Writes the signature message: a CMS SignedData (RFC 5652) as modules have it, octet for octet
+//! what OpenSSL makes of it.
 
-use modsig::verify::{trailer, DigestAlgorithm};
+use modsig::verify::{trailer, DigestAlgorithm, KeyAlgorithm};
 
 /// One DER element.
 pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -33,6 +33,8 @@ pub fn algorithm(oid: &[u8], parameters: &[u8]) -> Vec<u8> {
 
 const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
+const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
+const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
 const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const NULL: &[u8] = &[0x05, 0x00];
 
@@ -77,6 +79,33 @@ pub fn ecdsa_algorithm(digest: DigestAlgorithm) -> Option<Vec<u8>> {
     })
 }
 
+/// The AlgorithmIdentifier of ML-DSA (RFC 9882 section 2), of its keys and its signatures.
+pub fn ml_dsa_algorithm(algorithm: KeyAlgorithm) -> Option<Vec<u8>> {
+    let arc = match algorithm {
+        KeyAlgorithm::MlDsa44 => 17,
+        KeyAlgorithm::MlDsa65 => 18,
+        KeyAlgorithm::MlDsa87 => 19,
+        _ => return None,
+    };
+    let oid = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, arc];
+    Some(self::algorithm(&oid, &[]))
+}
+
+/// Signed attributes (RFC 5652 section 11) of plain data with this digest: its type and the digest,
+/// in the order that DER wants. Behind the header of a SET ([`tlv`] with 0x31) they are what is
+/// signed.
+///
+/// Modules have none. OpenSSL before 4.0 does not sign with ML-DSA without, though, and kernels
+/// may be told to put up with that.
+pub fn signed_attributes(digest: &[u8]) -> Vec<u8> {
+    let attribute = |kind, value: &[u8]| sequence(&[&tlv(0x06, kind), &tlv(0x31, value)]);
+    [
+        attribute(CONTENT_TYPE, &tlv(0x06, DATA)),
+        attribute(MESSAGE_DIGEST, &tlv(0x04, digest)),
+    ]
+    .concat()
+}
+
 /// One signer of a message, each part encoded.
 #[derive(Clone, Debug)]
 pub struct SignerParts {
@@ -86,6 +115,8 @@ pub struct SignerParts {
     pub sid: Vec<u8>,
     /// AlgorithmIdentifier of the digest.
     pub digest: Vec<u8>,
+    /// Signed attributes ([`signed_attributes`]); empty if there are none.
+    pub attributes: Vec<u8>,
     /// AlgorithmIdentifier of the signature.
     pub key: Vec<u8>,
     /// The signature value itself.
@@ -94,10 +125,15 @@ pub struct SignerParts {
 
 impl SignerParts {
     fn der(&self) -> Vec<u8> {
+        let attributes = match &self.attributes[..] {
+            [] => vec![],
+            some => tlv(0xa0, some),
+        };
         sequence(&[
             &tlv(0x02, &[self.version]),
             &self.sid,
             &self.digest,
+            &attributes,
             &self.key,
             &tlv(0x04, &self.signature),
         ])

@@ -3,6 +3,8 @@
 //! OpenSSL and some certificates in place of the kernel's crypto API and keyrings: with this, the
 //! kernel's own code says what a kernel with these certificates would say.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use modsig::verify::{
     cms::Dialect,
@@ -20,13 +22,37 @@ use openssl::{
     x509::X509Ref,
 };
 
-use crate::signer::{message_digest, CertificateIds};
+use crate::{
+    ml_dsa,
+    signer::{key_algorithm, message_digest, CertificateIds},
+};
+
+/// The key of a certificate that was filed.
+#[derive(Clone)]
+pub struct Key(KeyKind);
+
+#[derive(Clone)]
+enum KeyKind {
+    OpenSsl(PKey<Public>),
+    /// Encoded, for OpenSSL may not know it.
+    MlDsa(KeyAlgorithm, Arc<[u8]>),
+}
+
+impl Key {
+    /// Takes an encoded SubjectPublicKeyInfo.
+    fn new(info: &[u8]) -> Result<Self, ErrorStack> {
+        Ok(Key(match key_algorithm(info) {
+            Some(algorithm) if algorithm.is_ml_dsa() => KeyKind::MlDsa(algorithm, info.into()),
+            _ => KeyKind::OpenSsl(PKey::public_key_from_der(info)?),
+        }))
+    }
+}
 
 /// A certificate, filed as the kernel does.
 struct Filed {
     by_serial: Vec<u8>,
     subject_key_id: Option<Vec<u8>>,
-    key: PKey<Public>,
+    key: Key,
 }
 
 impl Filed {
@@ -35,10 +61,14 @@ impl Filed {
         Ok(Filed {
             by_serial: [ids.serial, ids.issuer].concat(),
             subject_key_id: ids.subject_key_id,
-            key: certificate.public_key()?,
+            key: Key::new(&ids.public_key_info)?,
         })
     }
 }
+
+/// Tells whether the key of an encoded SubjectPublicKeyInfo made a signature of ML-DSA: algorithm,
+/// key, message, signature; `None` if it cannot tell.
+pub type MlDsaVerify = fn(KeyAlgorithm, &[u8], &[u8], &[u8]) -> Option<bool>;
 
 /// A kernel's view of the world: whom it trusts, whom it does not.
 pub struct Host {
@@ -48,6 +78,8 @@ pub struct Host {
     revoked: Vec<Filed>,
     blacklisted: Vec<[u8; 32]>,
     blacklisted_certificates: Vec<Vec<u8>>,
+    left_out: Vec<DigestAlgorithm>,
+    ml_dsa: MlDsaVerify,
 }
 
 /// The newest kernel there are patches for, and one that asks for blacklisted files as well.
@@ -74,6 +106,8 @@ impl Host {
             revoked: vec![],
             blacklisted: vec![],
             blacklisted_certificates: vec![],
+            left_out: vec![],
+            ml_dsa: ml_dsa::verify,
         }
     }
 
@@ -93,6 +127,16 @@ impl Host {
     pub fn revoke(&mut self, certificate: &X509Ref) -> Result<()> {
         self.revoked.push(Filed::new(certificate)?);
         Ok(())
+    }
+
+    /// Does without a digest algorithm, as if it were not built in.
+    pub fn leave_out(&mut self, digest: DigestAlgorithm) {
+        self.left_out.push(digest);
+    }
+
+    /// Has signatures of ML-DSA verified by something else than OpenSSL.
+    pub fn verify_ml_dsa_by(&mut self, verify: MlDsaVerify) {
+        self.ml_dsa = verify;
     }
 
     /// Refuses the certificate whose TBSCertificate has this digest.
@@ -135,7 +179,7 @@ fn find<'k>(
 }
 
 impl Platform for Host {
-    type Key = PKey<Public>;
+    type Key = Key;
     type Hash = (DigestAlgorithm, MessageDigest);
 
     fn tree(&self) -> Tree {
@@ -143,6 +187,9 @@ impl Platform for Host {
     }
 
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError> {
+        if self.left_out.contains(&algorithm) {
+            return Ok(None);
+        }
         Ok(message_digest(algorithm).map(|digest| (algorithm, digest)))
     }
 
@@ -177,8 +224,7 @@ impl Platform for Host {
     }
 
     fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
-        // OpenSSL calls a malformed signature an error.
-        Ok(verify(key, signature).unwrap_or(false))
+        Ok(self.ask(key, signature)? == Verification::Good)
     }
 
     fn verify_with(
@@ -186,14 +232,10 @@ impl Platform for Host {
         key: &PublicKey<'_>,
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError> {
-        let good = PKey::public_key_from_der(key.info)
-            .and_then(|key| verify(&key, signature))
-            .unwrap_or(false);
-        Ok(if good {
-            Verification::Good
-        } else {
-            Verification::Bad(-EKEYREJECTED)
-        })
+        match Key::new(key.info) {
+            Ok(key) => self.ask(&key, signature),
+            Err(_) => Ok(Verification::Bad(-EKEYREJECTED)),
+        }
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
@@ -205,33 +247,83 @@ impl Platform for Host {
     }
 }
 
+impl Host {
+    /// What the kernel answers (`public_key_verify_signature()`).
+    fn ask(&self, key: &Key, signature: &Signature<'_>) -> Result<Verification, PlatformError> {
+        let attributes;
+        let good = match (&key.0, signature.key, signature.signed) {
+            (KeyKind::MlDsa(algorithm, info), claimed, signed) if *algorithm == claimed => {
+                let message = match signed {
+                    Signed::Data(data) => data,
+                    Signed::Attributes {
+                        algorithm: DigestAlgorithm::Sha512,
+                        after_tag,
+                    } => {
+                        attributes = [&[0x31][..], after_tag].concat();
+                        &attributes
+                    }
+                    // The kernel goes by the name of the digest alone.
+                    Signed::Attributes { .. } | Signed::Digest { .. } => {
+                        return Ok(Verification::Bad(-EINVAL));
+                    }
+                };
+                (self.ml_dsa)(*algorithm, info, message, signature.value).ok_or(NO_ML_DSA)?
+            }
+            (KeyKind::OpenSsl(key), claimed, Signed::Digest { algorithm, octets })
+                if matches!(
+                    (key.id(), claimed),
+                    (Id::RSA, KeyAlgorithm::Rsa) | (Id::EC, KeyAlgorithm::Ecdsa)
+                ) =>
+            {
+                use DigestAlgorithm::{Sm3, Streebog256, Streebog512};
+                if matches!(algorithm, Sm3 | Streebog256 | Streebog512) {
+                    return Ok(Verification::Bad(-EINVAL));
+                }
+                // OpenSSL calls a malformed signature an error.
+                verify_digest(key, algorithm, octets, signature.value).unwrap_or(false)
+            }
+            _ => false,
+        };
+        Ok(if good {
+            Verification::Good
+        } else {
+            Verification::Bad(-EKEYREJECTED)
+        })
+    }
+}
+
 /// What the kernel answers where a signature does not verify (asm-generic/errno.h).
 const EKEYREJECTED: i32 = 129;
+/// What it answers where key and digest do not go together (asm-generic/errno-base.h).
+const EINVAL: i32 = 22;
 
-/// Whether a key has made a signature.
-fn verify(key: &PKey<Public>, signature: &Signature<'_>) -> Result<bool, ErrorStack> {
-    let (algorithm, octets) = match signature.signed {
-        Signed::Digest { algorithm, octets } => (algorithm, octets),
-        // For ML-DSA, which this OpenSSL does not have.
-        Signed::Data(_) | Signed::Attributes { .. } => return Ok(false),
-    };
+/// A check could not be done: OpenSSL has no ML-DSA ([`ml_dsa::missing`]). No error number of the
+/// kernel, those are negative.
+pub const NO_ML_DSA: PlatformError = PlatformError(1);
+/// OpenSSL has failed; it has no numbers that mean something outside of it.
+const OPENSSL_FAILED: PlatformError = PlatformError(2);
+
+/// Whether a key, RSA or EC, has made a signature over a digest.
+fn verify_digest(
+    key: &PKey<Public>,
+    algorithm: DigestAlgorithm,
+    octets: &[u8],
+    signature: &[u8],
+) -> Result<bool, ErrorStack> {
     let Some(digest) = message_digest(algorithm) else {
         return Ok(false);
     };
     let mut context = PkeyCtx::new(key)?;
     context.verify_init()?;
-    match (key.id(), signature.key) {
-        (Id::RSA, KeyAlgorithm::Rsa) => context.set_rsa_padding(Padding::PKCS1)?,
-        (Id::EC, KeyAlgorithm::Ecdsa) => {}
-        _ => return Ok(false),
+    if key.id() == Id::RSA {
+        context.set_rsa_padding(Padding::PKCS1)?;
     }
     context.set_signature_md(Md::from_nid(digest.type_()).ok_or_else(ErrorStack::get)?)?;
-    context.verify(octets, signature.value)
+    context.verify(octets, signature)
 }
 
-/// OpenSSL has no numbers that mean something outside of it.
 fn openssl_error(_: ErrorStack) -> PlatformError {
-    PlatformError(-1)
+    OPENSSL_FAILED
 }
 
 /// How a kernel is set up.
@@ -270,6 +362,7 @@ pub fn errno_name(class: Class) -> &'static str {
         Class::MessageSize => "EMSGSIZE",
         Class::Rejected => "EKEYREJECTED",
         Class::Platform(code) if code == -EKEYREJECTED => "EKEYREJECTED",
+        Class::Platform(code) if code == -EINVAL => "EINVAL",
         Class::Platform(_) => "an error of OpenSSL",
     }
 }

@@ -3,7 +3,7 @@
 //! Signs modules.
 
 use anyhow::{bail, ensure, Context, Result};
-use modsig::verify::{der::Reader, trailer, DigestAlgorithm};
+use modsig::verify::{der::Reader, trailer, DigestAlgorithm, KeyAlgorithm};
 use openssl::{
     hash::MessageDigest,
     pkey::{Id, PKey, Private},
@@ -31,6 +31,19 @@ pub struct CertificateIds {
     pub issuer: Vec<u8>,
     /// Content octets of the SubjectKeyIdentifier.
     pub subject_key_id: Option<Vec<u8>>,
+    /// The encoded SubjectPublicKeyInfo.
+    pub public_key_info: Vec<u8>,
+}
+
+/// What an encoded SubjectPublicKeyInfo is the key for, if modules are signed with it.
+pub fn key_algorithm(public_key_info: &[u8]) -> Option<KeyAlgorithm> {
+    const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    let mut info = Reader::new(public_key_info).element(0x30).ok()?.reader();
+    match info.element(0x30).ok()?.reader().oid().ok()? {
+        EC_PUBLIC_KEY => Some(KeyAlgorithm::Ecdsa),
+        // RSA and ML-DSA have one identifier for keys and signatures.
+        other => KeyAlgorithm::from_oid(other),
+    }
 }
 
 impl CertificateIds {
@@ -46,17 +59,24 @@ impl CertificateIds {
             tbs.optional(0xa0)?;
             let serial = tbs.integer()?;
             tbs.element(0x30)?;
-            Ok((serial.to_vec(), tbs.element(0x30)?.content.to_vec()))
+            let issuer = tbs.element(0x30)?.content;
+            // Validity and subject.
+            tbs.element(0x30)?;
+            tbs.element(0x30)?;
+            let info = tbs.element(0x30)?.whole;
+            Ok((serial.to_vec(), issuer.to_vec(), info.to_vec()))
         };
-        let (serial, issuer) = read().map_err(|error: modsig::verify::Error| {
-            anyhow::anyhow!("certificate cannot be read: {error}")
-        })?;
+        let (serial, issuer, public_key_info) =
+            read().map_err(|error: modsig::verify::Error| {
+                anyhow::anyhow!("certificate cannot be read: {error}")
+            })?;
         Ok(CertificateIds {
             serial,
             issuer,
             subject_key_id: certificate
                 .subject_key_id()
                 .map(|id| id.as_slice().to_vec()),
+            public_key_info,
         })
     }
 
@@ -104,7 +124,8 @@ pub fn message_digest(digest: DigestAlgorithm) -> Option<MessageDigest> {
 pub struct Signer {
     key: PKey<Private>,
     digest: DigestAlgorithm,
-    message_digest: MessageDigest,
+    /// What is signed; `None` with ML-DSA, which signs the content itself.
+    message_digest: Option<MessageDigest>,
     template: SignerParts,
 }
 
@@ -113,8 +134,8 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// If they do not belong together, if the key is neither RSA nor EC, if OpenSSL does not have
-    /// the digest, or if the certificate does not have the identifier that is asked for.
+    /// If they do not belong together, if the key is none of RSA, EC and ML-DSA, if OpenSSL does not
+    /// have the digest, or if the certificate does not have the identifier that is asked for.
     pub fn new(
         key: PKey<Private>,
         certificate: &X509,
@@ -125,35 +146,44 @@ impl Signer {
             certificate.public_key()?.public_eq(&key),
             "the key and the certificate do not belong together; give the certificate that was made for this key"
         );
-        let (version, sid) = CertificateIds::new(certificate)?.sid(form)?;
-        let algorithm = match key.id() {
-            Id::RSA => Some(message::rsa_algorithm()),
-            Id::EC => message::ecdsa_algorithm(digest),
-            other => bail!("keys of type {other:?} cannot sign modules; use RSA or EC"),
-        };
+        let ids = CertificateIds::new(certificate)?;
+        let (version, sid) = ids.sid(form)?;
         let unusable = || format!("{} cannot be used to sign modules here", digest.name());
+        let digested = || message_digest(digest).with_context(unusable).map(Some);
+        let (algorithm, message_digest) = match (key_algorithm(&ids.public_key_info), key.id()) {
+            (Some(key), _) if key.is_ml_dsa() => (message::ml_dsa_algorithm(key), None),
+            (_, Id::RSA) => (Some(message::rsa_algorithm()), digested()?),
+            (_, Id::EC) => (message::ecdsa_algorithm(digest), digested()?),
+            (_, other) => {
+                bail!("keys of type {other:?} cannot sign modules; use RSA, EC or ML-DSA")
+            }
+        };
         Ok(Signer {
             key,
             digest,
-            message_digest: message_digest(digest).with_context(unusable)?,
+            message_digest,
             template: SignerParts {
                 version,
                 sid,
                 digest: message::digest_algorithm(digest).with_context(unusable)?,
+                attributes: vec![],
                 key: algorithm.with_context(unusable)?,
                 signature: vec![],
             },
         })
     }
 
-    /// The digest that is signed.
+    /// The digest that is signed; with ML-DSA only a name in the message.
     pub fn digest(&self) -> DigestAlgorithm {
         self.digest
     }
 
     /// Signs: this signer's part of a message over `content`.
     pub fn parts(&self, content: &[u8]) -> Result<SignerParts> {
-        let mut signer = sign::Signer::new(self.message_digest, &self.key)?;
+        let mut signer = match self.message_digest {
+            Some(digest) => sign::Signer::new(digest, &self.key)?,
+            None => sign::Signer::new_without_digest(&self.key)?,
+        };
         Ok(SignerParts {
             signature: signer.sign_oneshot_to_vec(content)?,
             ..self.template.clone()

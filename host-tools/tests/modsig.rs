@@ -14,8 +14,8 @@ use common::*;
 
 #[test]
 fn signs_what_it_verifies_and_strips_it_again() {
-    for algorithm in ["rsa-2048", "p256", "p384"] {
-        for hash in ["sha256", "sha384", "sha512"] {
+    for algorithm in ["rsa-2048", "p256", "p384", "p521"] {
+        for hash in ["sha256", "sha384", "sha512", "sha3-512"] {
             for more in [&[][..], &["--keyid"]] {
                 let work = set_up(algorithm);
                 good(&modsig(

@@ -14,6 +14,11 @@ use tempfile::TempDir;
 
 const SERIES: [&str; 2] = ["6.12", "7.3"];
 
+/// All that modules are signed with.
+const HASHES: [&str; 8] = [
+    "sha1", "sha224", "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512",
+];
+
 /// Builds a tree's `scripts/sign-file` as `scripts/Makefile` does.
 fn stock_sign_file(work: &TempDir, series: &str) -> String {
     let tree = kernel_source(series);
@@ -41,7 +46,7 @@ fn the_trees_sign_file_makes_the_same_files() {
     for series in SERIES {
         let work = set_up("rsa-2048");
         let stock = stock_sign_file(&work, series);
-        for hash in ["sha256", "sha384", "sha512"] {
+        for hash in HASHES {
             for options in [
                 &[][..],
                 &["-k"],
@@ -93,16 +98,20 @@ fn a_signature_made_elsewhere_is_appended_as_by_the_tree() {
 #[test]
 fn the_trees_ecdsa_signatures_have_the_form_of_ours() {
     for series in SERIES {
-        for algorithm in ["p256", "p384"] {
+        for algorithm in ["p256", "p384", "p521"] {
             let work = set_up(algorithm);
             let stock = stock_sign_file(&work, series);
-            let form = |program: &str| {
+            let form = |program: &str, hash: &str| {
                 fs::write(work.path().join("m.ko"), MODULE).unwrap();
-                good(&run(
-                    &work,
-                    program,
-                    &["-p", "sha384", "k.pem", "c.pem", "m.ko"],
-                ));
+                let arguments = ["-p", hash, "k.pem", "c.pem", "m.ko"];
+                let output = run(&work, program, &arguments);
+                // The CMS of OpenSSL 3.0 does not know ECDSA with SHA-3, of which the kernel knows
+                // to read the signatures. Ours does without OpenSSL's CMS.
+                if program == stock && hash.starts_with("sha3-") && !output.status.success() {
+                    fails(&output, 1, "unsupported signature algorithm");
+                    return None;
+                }
+                good(&output);
                 good(&modsig(&work, &VERIFY));
                 let parse = ["asn1parse", "-inform", "DER", "-in", "m.ko.p7s"];
                 let output = run(&work, "openssl", &parse);
@@ -116,9 +125,14 @@ fn the_trees_ecdsa_signatures_have_the_form_of_ours() {
                     let what = what.split("[HEX DUMP]").next().unwrap();
                     format!("{depth} {}", what.trim_end())
                 };
-                text.lines().map(element).collect::<Vec<_>>()
+                Some(text.lines().map(element).collect::<Vec<_>>())
             };
-            assert_eq!(form(&stock), form(SIGN_FILE), "{series} {algorithm}");
+            for hash in HASHES {
+                let (theirs, ours) = (form(&stock, hash), form(SIGN_FILE, hash));
+                if theirs.is_some() {
+                    assert_eq!(theirs, ours, "{series} {algorithm} {hash}");
+                }
+            }
         }
     }
 }

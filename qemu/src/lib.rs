@@ -7,6 +7,7 @@
 pub mod cases;
 pub mod cost;
 pub mod initramfs;
+pub mod ml_dsa;
 pub mod recipe;
 pub mod report;
 pub mod script;

@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::{anyhow, ensure, Context, Result};
 use clap::Parser;
-use modsig::verify::{check, cms::Dialect, der::Reader, x509, CertificateHash, Flags, Tree};
-use modsig_qemu::{cases, initramfs, recipe::Pantry, report, script::script, vm};
+use modsig::verify::{
+    check, cms::Dialect, der::Reader, x509, CertificateHash, DigestAlgorithm, Flags, Tree,
+};
+use modsig_qemu::{cases, initramfs, ml_dsa, recipe::Pantry, report, script::script, vm};
 use modsig_tools::{
     keys,
     platform::{outcome, Host, Mode},
@@ -78,7 +80,25 @@ fn main() -> ExitCode {
 /// The same keys on the host as in the test kernels (`scripts/test-keys`).
 fn host(directory: &Path, series: &str) -> Result<Host> {
     let mut host = Host::new(tree(series));
-    for certificate in keys::certificates(&directory.join("trusted.pem"))? {
+    host.verify_ml_dsa_by(ml_dsa::verify);
+    if series == "6.12" {
+        // qemu/series/7.3.config has them.
+        for digest in [
+            DigestAlgorithm::Sha3_256,
+            DigestAlgorithm::Sha3_384,
+            DigestAlgorithm::Sha3_512,
+        ] {
+            host.leave_out(digest);
+        }
+    }
+    // As scripts/kernel-build.
+    let own = directory.join(format!("trusted-{series}.pem"));
+    let trusted = if own.exists() {
+        own
+    } else {
+        directory.join("trusted.pem")
+    };
+    for certificate in keys::certificates(&trusted)? {
         host.trust(&certificate)?;
     }
     for certificate in keys::certificates(&directory.join("revoked.pem"))? {

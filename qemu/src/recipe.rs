@@ -16,6 +16,8 @@ use modsig_tools::{
 };
 use openssl::cms::{CMSOptions, CmsContentInfo};
 
+use crate::ml_dsa;
+
 /// Where a recipe takes its ingredients from.
 #[derive(Clone, Debug)]
 pub struct Pantry {
@@ -90,6 +92,47 @@ impl Pantry {
         Signer::new(key, &certificate, digest_by_name(hash)?, form)
     }
 
+    /// A signer's part of a message over `content`.
+    fn parts(
+        &self,
+        content: &[u8],
+        key: &str,
+        hash: &str,
+        form: SignerIdForm,
+    ) -> Result<SignerParts> {
+        if key.starts_with("mldsa") {
+            self.ml_dsa(content, key, hash, form, vec![])
+        } else {
+            self.signer(key, hash, form)?.parts(content)
+        }
+    }
+
+    /// A signer's part of a message, by ML-DSA: over `content`, or over attributes if there are some.
+    fn ml_dsa(
+        &self,
+        content: &[u8],
+        key: &str,
+        hash: &str,
+        form: SignerIdForm,
+        attributes: Vec<u8>,
+    ) -> Result<SignerParts> {
+        let certificate = keys::certificate(&self.path(key, "cert"))?;
+        let (version, sid) = CertificateIds::new(&certificate)?.sid(form)?;
+        let key = ml_dsa::Key::read(&self.path(key, "key"))?;
+        let signature = match &attributes[..] {
+            [] => key.sign(content)?,
+            some => key.sign(&message::tlv(0x31, some))?,
+        };
+        Ok(SignerParts {
+            version,
+            sid,
+            digest: message::digest_algorithm(digest_by_name(hash)?).context("no such digest")?,
+            attributes,
+            key: message::ml_dsa_algorithm(key.algorithm()).context("not ML-DSA")?,
+            signature,
+        })
+    }
+
     fn step(&self, dish: &mut Dish, step: &str) -> Result<()> {
         let words: Vec<&str> = step.split(' ').collect();
         match words[..] {
@@ -98,17 +141,40 @@ impl Pantry {
             ["file", name] => dish.file = Some(fs::read(self.keys.join(name))?),
 
             ["sign", key, hash] => {
-                let signer = self.signer(key, hash, SignerIdForm::IssuerAndSerial)?;
-                dish.signers.push(signer.parts(&dish.content)?);
+                let form = SignerIdForm::IssuerAndSerial;
+                let parts = self.parts(&dish.content, key, hash, form)?;
+                dish.signers.push(parts);
             }
             ["sign", key, hash, "keyid"] => {
-                let signer = self.signer(key, hash, SignerIdForm::SubjectKeyId)?;
-                dish.signers.push(signer.parts(&dish.content)?);
+                let parts = self.parts(&dish.content, key, hash, SignerIdForm::SubjectKeyId)?;
+                dish.signers.push(parts);
+            }
+            // Signed attributes, with ML-DSA.
+            ["sign", key, hash, "attributes"] => {
+                let algorithm = digest_by_name(hash)?;
+                let digest = signer::message_digest(algorithm).context("not in OpenSSL")?;
+                let attributes =
+                    message::signed_attributes(&openssl::hash::hash(digest, &dish.content)?);
+                let form = SignerIdForm::IssuerAndSerial;
+                let parts = self.ml_dsa(&dish.content, key, hash, form, attributes)?;
+                dish.signers.push(parts);
+            }
+            // The last octet of the digest among the attributes.
+            ["flip", "attributes"] => {
+                let attributes = &mut dish.last_signer()?.attributes;
+                *attributes.last_mut().context("no attributes")? ^= 1;
+            }
+            // One more than was signed, of a kind that nobody knows.
+            ["add", "attribute"] => {
+                let kind = message::tlv(0x06, &[0x2a, 0x03, 0x04]);
+                let values = message::tlv(0x31, &message::tlv(0x05, &[]));
+                let attribute = message::sequence(&[&kind, &values]);
+                dish.last_signer()?.attributes.extend(attribute);
             }
             // Says that it is from one, and is from another.
             ["sign-as", name, key, hash] => {
-                let signer = self.signer(key, hash, SignerIdForm::IssuerAndSerial)?;
-                let mut parts = signer.parts(&dish.content)?;
+                let form = SignerIdForm::IssuerAndSerial;
+                let mut parts = self.parts(&dish.content, key, hash, form)?;
                 let certificate = keys::certificate(&self.path(name, "cert"))?;
                 parts.sid = CertificateIds::new(&certificate)?
                     .sid(SignerIdForm::IssuerAndSerial)?

@@ -77,16 +77,12 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
             } else {
                 SignerIdForm::IssuerAndSerial
             };
-            let key = operand(1).context("wrong number of operands")?;
+            let key_file = operand(1).context("wrong number of operands")?;
             let digest = digest_by_name(&hash.to_string_lossy().to_lowercase())?;
-            Signer::new(
-                keys::private_key(key, None)?,
-                &keys::certificate(certificate)?,
-                digest,
-                form,
-            )
-            .with_context(|| format!("{} with {}", key.display(), certificate.display()))?
-            .message(content)?
+            let (key, x509) = keys::pair(key_file, certificate, None)?;
+            Signer::new(key, &x509, digest, form)
+                .with_context(|| format!("{} with {}", key_file.display(), certificate.display()))?
+                .message(content)?
         }
     };
     if arguments.p7s || arguments.detached {

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{ensure, Context, Result};
-use modsig_tools::files;
+use modsig::verify::KeyAlgorithm;
+use modsig_tools::{files, ml_dsa};
 use openssl::{
     asn1::Asn1Time,
     bn::{BigNum, MsbOption},
@@ -28,11 +29,19 @@ enum Algorithm {
     P256,
     #[value(name = "p384")]
     P384,
+    #[value(name = "p521")]
+    P521,
+    #[value(name = "mldsa44")]
+    MlDsa44,
+    #[value(name = "mldsa65")]
+    MlDsa65,
+    #[value(name = "mldsa87")]
+    MlDsa87,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Kind of key
+    /// Kind of key (ML-DSA needs OpenSSL 3.5 or later)
     #[arg(long, value_enum, default_value = "rsa-4096")]
     algorithm: Algorithm,
     /// Common name in the certificate
@@ -67,6 +76,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Algorithm::Rsa4096 => PKey::from_rsa(Rsa::generate(4096)?)?,
         Algorithm::P256 => ec_key(Nid::X9_62_PRIME256V1)?,
         Algorithm::P384 => ec_key(Nid::SECP384R1)?,
+        Algorithm::P521 => ec_key(Nid::SECP521R1)?,
+        Algorithm::MlDsa44 => ml_dsa::generate(KeyAlgorithm::MlDsa44)?,
+        Algorithm::MlDsa65 => ml_dsa::generate(KeyAlgorithm::MlDsa65)?,
+        Algorithm::MlDsa87 => ml_dsa::generate(KeyAlgorithm::MlDsa87)?,
     };
     let certificate = certificate(arguments, &key)?;
     files::create(&arguments.key, 0o600, &key.private_key_to_pem_pkcs8()?)?;
@@ -109,6 +122,11 @@ fn certificate(arguments: &Arguments, key: &PKey<Private>) -> Result<X509> {
         .keyid(true)
         .build(&builder.x509v3_context(None, None))?;
     builder.append_extension(authority)?;
-    builder.sign(key, MessageDigest::sha512())?;
+    let digest = match arguments.algorithm {
+        // They digest what they sign in their own way.
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => MessageDigest::null(),
+        _ => MessageDigest::sha512(),
+    };
+    builder.sign(key, digest)?;
     Ok(builder.build())
 }

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// Its certificate (PEM or DER)
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
-    /// Digest algorithm
+    /// Digest algorithm (ML-DSA keys sign without one)
     #[arg(long, default_value = "sha512", value_name = "NAME")]
     hash: String,
     /// Name the signer by key identifier, not by issuer and serial number
@@ -47,19 +47,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         SignerIdForm::IssuerAndSerial
     };
-    let signer = Signer::new(
-        keys::private_key(&arguments.key, arguments.passphrase_file.as_deref())?,
-        &keys::certificate(&arguments.cert)?,
-        digest_by_name(&arguments.hash)?,
-        form,
-    )
-    .with_context(|| {
-        format!(
-            "{} with {}",
-            arguments.key.display(),
-            arguments.cert.display()
-        )
-    })?;
+    let passphrase = arguments.passphrase_file.as_deref();
+    let (key, certificate) = keys::pair(&arguments.key, &arguments.cert, passphrase)?;
+    let signer = Signer::new(key, &certificate, digest_by_name(&arguments.hash)?, form)
+        .with_context(|| {
+            format!(
+                "{} with {}",
+                arguments.key.display(),
+                arguments.cert.display()
+            )
+        })?;
     Ok(each(&arguments.paths, arguments.json, "signed", |found| {
         sign(&signer, found, arguments.dest_dir.as_deref())
     }))

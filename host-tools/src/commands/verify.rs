@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use modsig::verify::{check, Error, Flags};
 use modsig_tools::{
-    files, keys,
-    platform::{outcome, Host, Mode},
+    files, keys, ml_dsa,
+    platform::{outcome, Host, Mode, NO_ML_DSA},
 };
 
 use super::{each, Done};
@@ -54,6 +54,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let path = &found.path;
         let file = files::read(path)?;
         let checked = check(&host, &file, Flags::default());
+        // No verdict: the file may be good or bad.
+        ensure!(
+            checked.result != Err(NO_ML_DSA.into()),
+            "{}: cannot be checked: {}",
+            path.display(),
+            ml_dsa::missing()
+        );
         let [permissive, enforcing, lockdown] =
             [Mode::Permissive, Mode::Enforcing, Mode::Lockdown].map(|mode| outcome(&checked, mode));
         let signer = checked.signer.map(|signer| signer.to_string());

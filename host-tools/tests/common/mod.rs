@@ -76,10 +76,18 @@ pub fn no_left_overs(directory: &Path) {
     }
 }
 
-/// The source of a kernel series (`scripts/kernel-source`).
-pub fn kernel_source(series: &str) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kernel-source");
-    let output = Command::new(script).arg(series).output().unwrap();
+/// Runs a script of the project, which prints where something is.
+pub fn script(name: &str, arguments: &[&str]) -> PathBuf {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
+    let output = Command::new(scripts.join(name))
+        .args(arguments)
+        .output()
+        .unwrap();
     good(&output);
     String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+/// The source of a kernel series (`scripts/kernel-source`).
+pub fn kernel_source(series: &str) -> PathBuf {
+    script("kernel-source", &[series])
 }
