@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod compare;
 pub mod initramfs;
 pub mod recipe;
 pub mod report;
+pub mod setup;
 pub mod vm;

@@ -2,20 +2,19 @@
 
 //! `modsig-qemu`: the demo, the boot tests and the comparison with an unmodified kernel.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
-};
+use std::{collections::HashMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{ensure, Context, Result};
 use clap::Parser;
 use modsig::verify::{check, Flags};
-use modsig_qemu::{cases, initramfs, recipe::Pantry, report, vm};
-use modsig_tools::{
-    keys,
-    platform::{outcome, Host, Mode},
+use modsig_qemu::{
+    cases, initramfs,
+    recipe::Pantry,
+    report,
+    setup::{host, script},
+    vm,
 };
+use modsig_tools::platform::{outcome, Mode};
 
 /// Boots kernels and inserts good and bad modules
 #[derive(Parser)]
@@ -75,42 +74,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a script of the project and returns the last line that it prints.
-fn script(name: &str, arguments: &[&str]) -> Result<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../scripts")
-        .join(name);
-    let output = Command::new(&path)
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| path.display().to_string())?;
-    ensure!(output.status.success(), "scripts/{name} failed");
-    let text = String::from_utf8(output.stdout)?;
-    Ok(text.lines().last().context("no output")?.into())
-}
-
-/// The same keys on the host as in the test kernels (`scripts/test-keys`).
-fn host(directory: &Path) -> Result<Host> {
-    let mut host = Host::default();
-    for certificate in keys::certificates(&directory.join("trusted.pem"))? {
-        host.trust(&certificate)?;
-    }
-    for certificate in keys::certificates(&directory.join("revoked.pem"))? {
-        host.revoke(&certificate)?;
-    }
-    let blacklisted = std::fs::read(directory.join("blacklisted.ko"))?;
-    host.blacklist(openssl::sha::sha256(&blacklisted));
-    Ok(host)
-}
-
 fn run(arguments: &Arguments) -> Result<bool> {
     let arch = vm::arch(&arguments.arch)?;
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
     let keys = script("test-keys", &[])?;
     let host = host(&keys)?;
     let tools = script("guest-tools", &[arch.name])?;
-    let init = initramfs::init(arch.clang_target)?;
+    let init = initramfs::program("init", arch.clang_target)?;
     let mut kernels: HashMap<&str, PathBuf> = HashMap::new();
     let (mut total, mut good) = (0, 0);
 
