@@ -4,6 +4,7 @@
 CARGO ?= cargo
 ARCH ?= x86_64
 KERNEL ?= 6.12
+SEED ?= 1
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 
 help: ## list the targets
@@ -30,6 +31,10 @@ test: setup ## everything that CI runs
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --reduced
+
+compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
@@ -43,4 +48,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test integrate deintegrate clean distclean
+.PHONY: help setup demo test compare integrate deintegrate clean distclean

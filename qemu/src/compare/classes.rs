@@ -36,8 +36,6 @@ use super::{
 pub struct Kitchen {
     /// The unsigned module.
     pub content: Vec<u8>,
-    /// Whether everything is wanted, or as much as a short run takes.
-    pub full: bool,
     identities: BTreeMap<&'static str, Identity>,
 }
 
@@ -63,11 +61,10 @@ const KEYS: [&str; 17] = [
 
 impl Kitchen {
     /// With the test keys (`scripts/test-keys`) from this directory.
-    pub fn new(keys: &Path, content: Vec<u8>, full: bool) -> Result<Self> {
+    pub fn new(keys: &Path, content: Vec<u8>) -> Result<Self> {
         let load = |name| Ok((name, Identity::load(keys, name)?));
         Ok(Kitchen {
             content,
-            full,
             identities: KEYS.into_iter().map(load).collect::<Result<_>>()?,
         })
     }
@@ -95,7 +92,7 @@ impl Kitchen {
 
 /// Adds the cases of all classes.
 pub fn add(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
-    messages_of_no_size(kitchen, out)?;
+    messages_of_no_size(out)?;
     lengths_and_tags(kitchen, out)?;
     truncated(kitchen, out)?;
     mismatches(kitchen, out)?;
@@ -116,16 +113,11 @@ pub fn add(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     flipped(kitchen, out)
 }
 
-/// Every n-th of a range, where a short run is to stay short.
-fn thinned(kitchen: &Kitchen, end: usize, every: usize) -> impl Iterator<Item = usize> {
-    (0..end).step_by(if kitchen.full { 1 } else { every })
-}
-
 /// Class 1.
-fn messages_of_no_size(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
+fn messages_of_no_size(out: &mut Corpus) -> Result<()> {
     out.message("class 1: empty message", &[])?;
-    for octet in thinned(kitchen, 256, 16) {
-        out.message(format!("class 1: one octet {octet:02x}"), &[octet as u8])?;
+    for octet in 0..=255 {
+        out.message(format!("class 1: one octet {octet:02x}"), &[octet])?;
     }
     for octets in [
         [0x30, 0x00],
@@ -146,7 +138,7 @@ fn lengths_and_tags(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let root = Node::parse(&message).context("our own message")?;
     let mut rng = Rng::new(0);
     let paths = root.paths();
-    for index in thinned(kitchen, paths.len(), 7) {
+    for path in &paths {
         for (class, operation) in [
             (2, Indefinite),
             (2, Unterminated),
@@ -161,8 +153,8 @@ fn lengths_and_tags(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             (4, LengthMinusOne),
             (6, LongTag),
         ] {
-            if let Some(mutant) = mutate(&root, &paths[index], operation, &mut rng) {
-                let name = format!("class {class}: {operation:?} at {:?}", paths[index]);
+            if let Some(mutant) = mutate(&root, path, operation, &mut rng) {
+                let name = format!("class {class}: {operation:?} at {:?}", path);
                 out.message(name, &mutant)?;
             }
         }
@@ -191,7 +183,7 @@ fn lengths_and_tags(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
 /// Class 5.
 fn truncated(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let message = kitchen.good()?.encode();
-    for length in thinned(kitchen, message.len(), 16) {
+    for length in 0..message.len() {
         let name = format!("class 5: {length} of {} octets", message.len());
         out.message(name, &message[..length])?;
     }
@@ -1015,13 +1007,11 @@ fn signers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     }
     // Of the threes, those in which each is of another kind, in two of the orders: what the others
     // have besides is in the pairs.
-    if kitchen.full {
-        for a in 0..kinds.len() {
-            for b in a + 1..kinds.len() {
-                for c in b + 1..kinds.len() {
-                    combined(&[a, b, c])?;
-                    combined(&[c, a, b])?;
-                }
+    for a in 0..kinds.len() {
+        for b in a + 1..kinds.len() {
+            for c in b + 1..kinds.len() {
+                combined(&[a, b, c])?;
+                combined(&[c, a, b])?;
             }
         }
     }
@@ -1319,9 +1309,6 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     for who in ["rsa2048", "p256", "untrusted"] {
         for (digest_name, digest) in &digests {
             for (key_name, key) in &keys {
-                if !kitchen.full && *digest_name != "sha256" && *key_name != "rsaEncryption" {
-                    continue;
-                }
                 let mut parts = kitchen.signs(who)?;
                 parts.digest = algorithm(digest, &[]);
                 parts.key = algorithm(key, &[]);
@@ -1436,9 +1423,7 @@ fn trailers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         &length.to_le_bytes(),
     );
     for id_type in 0..=255 {
-        if kitchen.full || !(5..=253).contains(&id_type) {
-            edited(format!("type {id_type}"), 2, &[id_type]);
-        }
+        edited(format!("type {id_type}"), 2, &[id_type]);
     }
     for at in [0, 1, 3, 4, 5, 6, 7] {
         for value in [1, 0x80, 0xff] {
@@ -1625,7 +1610,7 @@ fn flipped(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     for who in ["rsa2048", "p256"] {
         let message = Message::new(&[kitchen.signs(who)?]).encode();
         let tail = [&message[..], &trailer(message.len() as u32)].concat();
-        for at in thinned(kitchen, tail.len(), 13) {
+        for at in 0..tail.len() {
             let mut tail = tail.clone();
             tail[at] ^= 1 << (at % 8);
             out.tail(
@@ -1633,7 +1618,7 @@ fn flipped(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
                 tail,
             );
         }
-        let steps = if kitchen.full { 80 } else { 10 };
+        let steps = 80;
         for step in 0..steps {
             let at = step * (kitchen.content.len() - 1) / (steps - 1);
             let octet = kitchen.content[at] ^ 1 << (step % 8);

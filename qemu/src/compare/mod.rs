@@ -12,6 +12,8 @@ pub mod mutants;
 pub mod mutate;
 pub mod suites;
 
+use std::collections::BTreeMap;
+
 use anyhow::{ensure, Context, Result};
 use modsig_tools::message;
 
@@ -74,6 +76,26 @@ impl Corpus {
         case
     }
 
+    /// Leaves up to `each` of the cases of each kind (what stands in front of the colon), and all of
+    /// those that C is known to be wrong about.
+    pub fn thin(&mut self, each: usize) {
+        let kind = |case: &Case| case.name.split(':').next().unwrap_or_default().to_owned();
+        let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
+        for case in &self.cases {
+            *sizes.entry(kind(case)).or_default() += 1;
+        }
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        self.cases.retain(|case| {
+            let size = sizes[&kind(case)];
+            let index = seen.entry(kind(case)).or_default();
+            *index += 1;
+            // Evenly: where the multiple of each/size reaches a new whole number.
+            case.name.contains("hole")
+                || *index * each / size != (*index - 1) * each / size
+                || size <= each
+        });
+    }
+
     fn start(&self, case: &Case) -> &[u8] {
         &self.module[..case.keep.unwrap_or(self.module.len())]
     }
@@ -117,3 +139,49 @@ impl Corpus {
 
 /// Octets of the guest's buffer.
 const GUEST_LIMIT: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_what_the_guest_makes() {
+        let mut corpus = Corpus::new(vec![1, 2, 3]);
+        let case = corpus.tail("a", vec![9]);
+        (case.edits, case.keep, case.flags) = (vec![(1, 7)], Some(2), 3);
+        assert_eq!(corpus.octets(&corpus.cases[0]), [1, 7, 9]);
+        let numbers = |numbers: &[u32]| -> Vec<u8> {
+            numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect()
+        };
+        let expected = [
+            &numbers(&[3])[..],
+            &[1, 2, 3],
+            &numbers(&[2, 3, 1, 1, 1, 7]),
+            &[9],
+        ];
+        assert_eq!(corpus.encode().unwrap(), expected.concat());
+    }
+
+    #[test]
+    fn a_thinned_corpus_has_some_of_each_kind() {
+        let mut corpus = Corpus::new(vec![]);
+        for index in 0..100 {
+            corpus.tail(format!("a: {index}"), vec![]);
+        }
+        corpus.tail("a: hole", vec![]);
+        corpus.tail("b: 1", vec![]);
+        corpus.thin(10);
+        let count = |kind: &str| {
+            corpus
+                .cases
+                .iter()
+                .filter(|case| case.name.starts_with(kind))
+                .count()
+        };
+        assert!((10..=11).contains(&count("a: ")));
+        assert_eq!((count("a: hole"), count("b: 1")), (1, 1));
+    }
+}

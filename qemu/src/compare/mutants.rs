@@ -14,15 +14,11 @@ use super::{
     Corpus,
 };
 
-/// Adds mutants: every operation on every element of the small messages, and as many on the
-/// larger ones, each as often as `rounds` says.
-pub fn add(
-    kitchen: &Kitchen,
-    seed: u64,
-    rounds: usize,
-    limit: usize,
-    out: &mut Corpus,
-) -> Result<()> {
+/// How many mutants there are of a message.
+const EACH: usize = 700;
+
+/// Adds mutants: any operation on any element.
+pub fn add(kitchen: &Kitchen, seed: u64, out: &mut Corpus) -> Result<()> {
     let content = &kitchen.content;
     let by_key_id = kitchen.id("rsa2048").parts(
         SignerIdForm::SubjectKeyId,
@@ -52,16 +48,13 @@ pub fn add(
     for (name, message) in originals {
         let root = Node::parse(&message.encode()).context("our own message")?;
         let paths = root.paths();
-        let mut pairs: Vec<_> = (0..rounds)
-            .flat_map(|_| &paths)
-            .flat_map(|path| OPERATIONS.map(|operation| (path, operation)))
-            .collect();
-        // The first ones of a shuffled list.
-        for at in 0..pairs.len().min(limit) {
-            let other = at + rng.below(pairs.len() - at);
-            pairs.swap(at, other);
-        }
-        pairs.truncate(limit);
+        let pairs = paths
+            .iter()
+            .flat_map(|path| OPERATIONS.map(|operation| (path, operation)));
+        let mut pairs: Vec<_> = pairs.collect();
+        // All of them as often as it takes, and in the last round those that chance has in front.
+        rng.shuffle(&mut pairs);
+        let pairs = pairs.into_iter().cycle().take(EACH);
         for (path, operation) in pairs {
             if let Some(mutant) = mutate(&root, path, operation, &mut rng) {
                 out.message(

@@ -32,6 +32,13 @@ impl Rng {
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
+
+    /// Puts these into an order of chance.
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        for at in (1..list.len()).rev() {
+            list.swap(at, self.below(at + 1));
+        }
+    }
 }
 
 /// What is done to an element.
@@ -296,7 +303,7 @@ mod tests {
     #[test]
     fn lengths_around_the_element_are_right() {
         let (root, mut rng) = (message(), Rng::new(4));
-        let path = [1, 0, 1];
+        let path = [1, 0, 0];
         for operation in [Lengthen, PadFront, Shorten, Empty, Duplicate, Remove, Swap] {
             let mutant = mutate(&root, &path, operation, &mut rng).unwrap();
             let tree = Node::parse(&mutant).unwrap_or_else(|| panic!("{operation:?}: {mutant:x?}"));

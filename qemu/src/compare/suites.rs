@@ -19,8 +19,8 @@ enum Found {
 
 const SEQUENCE: u8 = 0x30;
 
-/// Adds what is in the files below a directory, or every n-th of it.
-pub fn add(kitchen: &Kitchen, directory: &Path, every: usize, out: &mut Corpus) -> Result<()> {
+/// Adds what is in the files below a directory.
+pub fn add(kitchen: &Kitchen, directory: &Path, out: &mut Corpus) -> Result<()> {
     let good = kitchen.good()?;
     let (mut messages, mut certificates) = (0, 0);
     for entry in walkdir::WalkDir::new(directory).sort_by_file_name() {
@@ -34,18 +34,14 @@ pub fn add(kitchen: &Kitchen, directory: &Path, every: usize, out: &mut Corpus) 
             match found {
                 Found::Message(message) => {
                     messages += 1;
-                    if messages % every == 0 {
-                        out.message(format!("suite: message {name} {index}"), &message)?;
-                    }
+                    out.message(format!("suite: message {name} {index}"), &message)?;
                 }
                 Found::Certificate(certificate) => {
                     certificates += 1;
-                    if certificates % every == 0 {
-                        let mut message = good.clone();
-                        message.certificates = certificate;
-                        let name = format!("suite: certificate {name} {index}");
-                        out.message(name, &message.encode())?;
-                    }
+                    let mut message = good.clone();
+                    message.certificates = certificate;
+                    let name = format!("suite: certificate {name} {index}");
+                    out.message(name, &message.encode())?;
                 }
             }
         }
