@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use modsig::verify::DigestAlgorithm;
-use modsig_tools::message::{sequence, tlv, SignerParts};
+use modsig_tools::message::{algorithm, sequence, tlv, SignerParts};
 
 use super::{
     classes::Kitchen,
@@ -728,7 +728,7 @@ fn fields(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             with(&|t| t.subject = craft::name(&"x".repeat(300)))?,
         ),
         (
-            "with a subject of 70000 letters",
+            "with a common name of 60000 letters",
             with(&|t| t.subject = craft::name(&"x".repeat(60_000)))?,
         ),
         (
@@ -813,10 +813,9 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let plain = Template::new("algorithms")?.below(ca);
     let rsa = certificate_algorithm(&ca.key, Sha256);
     let ecdsa = certificate_algorithm(&kitchen.id("p256").key, Sha256);
-    let named = |oid: &[u8], parameters: &[u8]| craft_algorithm(oid, parameters);
-    let unknown = named(oid::UNKNOWN, &[]);
+    let unknown = algorithm(oid::UNKNOWN, &[]);
     let sha256_rsa = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
-    let nist = |arc| named(&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, arc], &[]);
+    let nist = |arc| algorithm(&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, arc], &[]);
     for (name, inner, outer) in [
         ("unknown in both places", unknown.clone(), unknown.clone()),
         ("unknown inside", unknown.clone(), rsa.clone()),
@@ -825,18 +824,18 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         ("ECDSA in both places", ecdsa.clone(), ecdsa),
         (
             "without parameters",
-            named(&sha256_rsa, &[]),
-            named(&sha256_rsa, &[]),
+            algorithm(&sha256_rsa, &[]),
+            algorithm(&sha256_rsa, &[]),
         ),
         (
             "without parameters inside",
-            named(&sha256_rsa, &[]),
+            algorithm(&sha256_rsa, &[]),
             rsa.clone(),
         ),
         (
             "with other parameters",
-            named(&sha256_rsa, &[0x30, 0]),
-            named(&sha256_rsa, &[0x30, 0]),
+            algorithm(&sha256_rsa, &[0x30, 0]),
+            algorithm(&sha256_rsa, &[0x30, 0]),
         ),
         ("empty", sequence(&[]), sequence(&[])),
         ("empty outside", rsa, sequence(&[])),
@@ -844,18 +843,18 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         ("ML-DSA-65", nist(18), nist(18)),
         (
             "Ed25519",
-            named(&[0x2b, 0x65, 0x70], &[]),
-            named(&[0x2b, 0x65, 0x70], &[]),
+            algorithm(&[0x2b, 0x65, 0x70], &[]),
+            algorithm(&[0x2b, 0x65, 0x70], &[]),
         ),
         (
             "rsaEncryption",
-            named(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[5, 0]),
-            { named(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[5, 0]) },
+            algorithm(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[5, 0]),
+            { algorithm(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[5, 0]) },
         ),
         (
             "streebog256 with GOST",
-            named(&[0x2a, 0x85, 3, 7, 1, 1, 3, 2], &[]),
-            { named(&[0x2a, 0x85, 3, 7, 1, 1, 3, 2], &[]) },
+            algorithm(&[0x2a, 0x85, 3, 7, 1, 1, 3, 2], &[]),
+            { algorithm(&[0x2a, 0x85, 3, 7, 1, 1, 3, 2], &[]) },
         ),
     ] {
         let mut template = plain.clone();
@@ -877,9 +876,9 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         )?;
     }
     // Public keys of other kinds.
-    let curve = |arc: &[u8]| craft_algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1], arc);
+    let curve = |arc: &[u8]| algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1], arc);
     let point = [&[0, 4][..], &[7; 64]].concat();
-    for (name, algorithm, key) in [
+    for (name, key_algorithm, key) in [
         (
             "P-192",
             curve(&tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1])),
@@ -903,52 +902,54 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             curve(&sequence(&[&tlv(2, &[1])])),
             point.clone(),
         ),
-        ("unknown", craft_algorithm(oid::UNKNOWN, &[]), point.clone()),
+        ("unknown", algorithm(oid::UNKNOWN, &[]), point.clone()),
         (
             "Ed25519",
-            craft_algorithm(&[0x2b, 0x65, 0x70], &[]),
+            algorithm(&[0x2b, 0x65, 0x70], &[]),
             [&[0][..], &[7; 32]].concat(),
         ),
         (
             "GOST",
-            craft_algorithm(&[0x2a, 0x85, 3, 7, 1, 1, 1, 1], &[]),
+            algorithm(&[0x2a, 0x85, 3, 7, 1, 1, 1, 1], &[]),
             point.clone(),
         ),
         (
             "DSA",
-            craft_algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1], &[]),
+            algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1], &[]),
             point.clone(),
         ),
         ("ML-DSA-44", nist(17), [&[0][..], &[7; 1312]].concat()),
         (
             "RSA with nonsense",
-            craft_algorithm(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[5, 0]),
+            algorithm(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[5, 0]),
             point,
         ),
     ] {
         for up in ["ca", "root"] {
-            let up = kitchen.id(up);
-            let mut template = Template::new("public keys")?.below(up);
-            template.public_key = sequence(&[&algorithm, &tlv(3, &key)]);
-            let identity = template.issued_by(&up.key)?;
+            let issuer = kitchen.id(up);
+            let mut template = Template::new("public keys")?.below(issuer);
+            template.public_key = sequence(&[&key_algorithm, &tlv(3, &key)]);
+            let identity = template.issued_by(&issuer.key)?;
             let parts = [identity.signs(content)?];
-            case(out, &format!("public key {name}"), &parts, &[&identity])?;
+            let name = format!("public key {name}, below {up}");
+            case(out, &name, &parts, &[&identity])?;
             case(
                 out,
-                &format!("public key {name}, certificate beside"),
+                &format!("{name}, certificate beside"),
                 &good,
                 &[&identity],
             )?;
+            let both = [&identity, issuer];
             case(
                 out,
-                &format!("public key {name}, certificate and issuer beside"),
+                &format!("{name}, certificate and issuer beside"),
                 &good,
-                &[&identity, up],
+                &both,
             )?;
         }
         // Self-signed, in name: whether the reader checks it decides.
         let mut template = Template::new("public keys")?;
-        template.public_key = sequence(&[&algorithm, &tlv(3, &key)]);
+        template.public_key = sequence(&[&key_algorithm, &tlv(3, &key)]);
         template.subject = template.issuer.clone();
         let identity = template.issued_by(&kitchen.id("root").key)?;
         case(
@@ -959,10 +960,6 @@ fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         )?;
     }
     Ok(())
-}
-
-fn craft_algorithm(oid: &[u8], parameters: &[u8]) -> Vec<u8> {
-    modsig_tools::message::algorithm(oid, parameters)
 }
 
 /// What C may let in and should not, with the same without the trick beside each.

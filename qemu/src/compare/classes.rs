@@ -1123,7 +1123,7 @@ fn attributes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         let over_content = signer.signs(&kitchen.content)?;
         let places: [(&str, Vec<u8>); 3] = [
             ("[0]", tlv(0xa0, &content)),
-            ("[2]", tlv(0xa2, &tlv(0x30, &content))),
+            ("[2] (hole F)", tlv(0xa2, &tlv(0x30, &content))),
             ("[0] as octets", tlv(0x80, &content)),
         ];
         for (place, element) in places {
@@ -1142,7 +1142,8 @@ fn attributes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             out.message(name, &message.encode())?;
         }
     }
-    // Some with, some without; and what a signer does that ML-DSA would be allowed to do.
+    // Some with, some without. With ML-DSA signed attributes may be allowed: hole E, C asks the first
+    // signer only. And hole F, it knows attributes in [2], and does not count them as such.
     let list = [&content_type[..], &right].concat();
     let signed = craft::sign(&signer.key, DigestAlgorithm::Sha256, &tlv(0x31, &list))?;
     let over_list = signer.parts_with(IssuerAndSerial, DigestAlgorithm::Sha256, signed)?;
@@ -1163,7 +1164,7 @@ fn attributes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         ("in the second signer only", [&without, &with]),
         ("in both", [&with, &with]),
         (
-            "of an unknown ML-DSA signer, then of a trusted RSA one",
+            "of an unknown ML-DSA signer, then of a trusted RSA one (hole E)",
             [&ml_dsa_with, &with],
         ),
         (
