@@ -18,6 +18,7 @@ demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm6
 
 test: setup ## everything that CI runs
 	$(CARGO) fmt --all --check
+	rustfmt --check --edition 2021 rust/modsig/modsig.rs
 	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 	scripts/check-unsafe
 	$(CARGO) test --quiet --workspace --locked
@@ -36,6 +37,9 @@ test: setup ## everything that CI runs
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
+bench: setup ## count what checking a module costs in the guest, in Rust and in C [ARCH=arm64] [KERNEL=7.3]
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -48,4 +52,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test compare integrate deintegrate clean distclean
+.PHONY: help setup demo test compare bench integrate deintegrate clean distclean

@@ -94,8 +94,7 @@ pub fn module_directory(root: &Path, release: &str, modules: &[(String, Vec<u8>)
 
 /// Compiles a program of `guest/` for an architecture, as clang names it.
 pub fn program(name: &str, clang_target: &str) -> Result<Vec<u8>> {
-    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest");
-    let source = guest.join(name).with_extension("c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guest/{name}.c"));
     let work = tempfile::tempdir()?;
     let path = work.path().join("init");
     run(Command::new("clang-19")

@@ -6,8 +6,10 @@
 
 pub mod cases;
 pub mod compare;
+pub mod cost;
+pub mod host;
 pub mod initramfs;
 pub mod recipe;
 pub mod report;
-pub mod setup;
+pub mod script;
 pub mod vm;

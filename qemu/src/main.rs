@@ -7,13 +7,7 @@ use std::{collections::HashMap, path::PathBuf, process::ExitCode};
 use anyhow::{ensure, Context, Result};
 use clap::Parser;
 use modsig::verify::{check, Flags};
-use modsig_qemu::{
-    cases, initramfs,
-    recipe::Pantry,
-    report,
-    setup::{host, script},
-    vm,
-};
+use modsig_qemu::{cases, host::host, initramfs, recipe::Pantry, report, script::script, vm};
 use modsig_tools::platform::{outcome, Mode};
 
 /// Boots kernels and inserts good and bad modules
@@ -78,7 +72,6 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let arch = vm::arch(&arguments.arch)?;
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
     let keys = script("test-keys", &[])?;
-    let host = host(&keys)?;
     let tools = script("guest-tools", &[arch.name])?;
     let init = initramfs::program("init", arch.clang_target)?;
     let mut kernels: HashMap<&str, PathBuf> = HashMap::new();
@@ -96,6 +89,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             .context("kernel-build printed something odd")?
             .to_owned();
 
+        let host = host(&keys, &series)?;
         let table = cases::table(&series)?;
         let pantry = Pantry {
             keys: keys.clone(),

@@ -122,6 +122,10 @@ impl Pantry {
                 let certificate = keys::certificate(&self.path(key, "cert"))?;
                 dish.certificates.extend(certificate.to_der()?);
             }
+            // The last octet of the last certificate's signature.
+            ["flip", "certificates"] => {
+                *dish.certificates.last_mut().context("no certificate")? ^= 1;
+            }
             ["unknown", "digest"] => {
                 dish.last_signer()?.digest = message::algorithm(&[0x2a, 0x03, 0x04], &[]);
             }

@@ -46,8 +46,8 @@ pub fn arch(name: &str) -> Result<Arch> {
     found.with_context(|| format!("unknown architecture {name}; known are x86_64 and arm64"))
 }
 
-/// How long a guest of the demo may take. It needs a few seconds.
-pub const LIMIT: Duration = Duration::from_secs(180);
+/// How long a guest may take. It needs a few seconds.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// What is left of a guest that has ended.
 #[derive(Clone, Debug)]
@@ -71,7 +71,23 @@ pub fn boot(
     append: &str,
     console: &Path,
 ) -> Result<String> {
-    let ended = run(arch, kernel, initramfs, append, console, LIMIT)?;
+    boot_with(arch, kernel, initramfs, append, &[], console)
+}
+
+/// As [`boot`], with more options for QEMU; of those given twice, QEMU takes the last.
+///
+/// # Errors
+///
+/// As [`boot`].
+pub fn boot_with(
+    arch: Arch,
+    kernel: &Path,
+    initramfs: &[u8],
+    append: &str,
+    options: &[&str],
+    console: &Path,
+) -> Result<String> {
+    let ended = run(arch, kernel, initramfs, append, options, console, LIMIT)?;
     if let Some(trouble) = ended.trouble {
         bail!("{trouble} in {}", console.display());
     }
@@ -88,6 +104,7 @@ pub fn run(
     kernel: &Path,
     initramfs: &[u8],
     append: &str,
+    options: &[&str],
     console: &Path,
     limit: Duration,
 ) -> Result<Ended> {
@@ -134,6 +151,7 @@ pub fn run(
         .arg(&initrd)
         .arg("-append")
         .arg(format!("console={} panic=-1 {append}", arch.console))
+        .args(options)
         .stdin(Stdio::null())
         .spawn()
         .with_context(|| format!("{}: cannot start; run scripts/setup", arch.qemu))?;

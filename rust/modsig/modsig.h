@@ -10,6 +10,7 @@
 #include <keys/system_keyring.h>
 #include <linux/errno.h>
 #include <linux/key.h>
+#include <linux/oid_registry.h>
 #include <linux/printk.h>
 #include <linux/security.h>
 #include <linux/slab.h>

@@ -10,6 +10,8 @@ use core::ffi::c_int;
 
 use kernel::{bindings, prelude::*};
 
+#[cfg(CONFIG_MODULE_SIG_RUST_KUNIT_TEST)]
+mod selftest;
 mod sys;
 pub mod verify;
 

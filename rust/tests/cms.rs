@@ -6,12 +6,12 @@ mod common;
 
 use common::*;
 use modsig::verify::{
-    cms::{self, MAX_SIGNERS, MAX_SIGNER_ID},
+    cms::{self, Dialect, KeyId, MAX_CERTIFICATES, MAX_MESSAGE, MAX_SIGNERS, MAX_SIGNER_ID},
     Class, DigestAlgorithm, Error, KeyAlgorithm, SignerId,
 };
 
 fn error(message: &Message) -> Error {
-    cms::parse(&message.der()).expect_err("is refused")
+    parse(&message.der()).expect_err("is refused")
 }
 
 fn error_of(signer: Signer) -> Error {
@@ -21,7 +21,7 @@ fn error_of(signer: Signer) -> Error {
 #[test]
 fn reads_a_signer_by_issuer_and_serial() {
     let der = message(&[signer(7)]).der();
-    let parsed = cms::parse(&der).unwrap();
+    let parsed = parse(&der).unwrap();
     let signers: Vec<_> = parsed.signers().collect();
     assert_eq!(signers.len(), 1);
     assert_eq!(
@@ -34,7 +34,6 @@ fn reads_a_signer_by_issuer_and_serial() {
     assert_eq!(signers[0].digest, DigestAlgorithm::Sha256);
     assert_eq!(signers[0].key, KeyAlgorithm::Rsa);
     assert_eq!(signers[0].signature, b"good");
-    assert!(!parsed.has_certificates());
     assert_eq!(
         signers[0].to_string(),
         "issuer \"CN=someone\" serial 07, rsa/sha256"
@@ -44,10 +43,10 @@ fn reads_a_signer_by_issuer_and_serial() {
 #[test]
 fn reads_a_signer_by_key_id() {
     let der = message(&[signer_by_key_id(&[0xab; 20])]).der();
-    let parsed = cms::parse(&der).unwrap();
+    let parsed = parse(&der).unwrap();
     let signer = parsed.signers().next().unwrap();
     assert_eq!(signer.id, SignerId::SubjectKeyId(&[0xab; 20]));
-    assert_eq!(signer.id.parts(), (&[0xab; 20][..], &[][..]));
+    assert_eq!(signer.id.key_id(), KeyId(&[0xab; 20], &[]));
     assert_eq!(signer.id.to_string(), format!("key id {}", "ab".repeat(20)));
 }
 
@@ -56,7 +55,7 @@ fn reads_as_many_signers_as_there_may_be() {
     assert_eq!(MAX_SIGNERS, 8, "as Documentation/differences.md says");
     let signers: Vec<_> = (0..MAX_SIGNERS as u8).map(signer).collect();
     let der = message(&signers).der();
-    assert_eq!(cms::parse(&der).unwrap().signers().count(), MAX_SIGNERS);
+    assert_eq!(parse(&der).unwrap().signers().count(), MAX_SIGNERS);
     let signers: Vec<_> = (0..=MAX_SIGNERS as u8).map(signer).collect();
     assert_eq!(error(&message(&signers)), Error::TooManySigners);
 }
@@ -67,7 +66,7 @@ fn names_from_outside_cannot_forge_a_log_line() {
     let name = issuer("a\n[0] evil \"\u{e9}\x1b");
     odd.sid = seq(&[&tlv(0x30, &name), &tlv(0x02, &[1])]);
     let der = message(&[odd]).der();
-    let shown = cms::parse(&der)
+    let shown = parse(&der)
         .unwrap()
         .signers()
         .next()
@@ -83,7 +82,7 @@ fn names_from_outside_are_cut_short() {
     let name = issuer(&"x".repeat(3000)).repeat(1);
     odd.sid = seq(&[&tlv(0x30, &name), &tlv(0x02, &[1; 100])]);
     let der = message(&[odd]).der();
-    let shown = cms::parse(&der)
+    let shown = parse(&der)
         .unwrap()
         .signers()
         .next()
@@ -100,10 +99,7 @@ fn octets_after_a_structure_are_refused() {
     let is_trailing = |error| assert!(matches!(error, Error::TrailingData(_)), "{error:?}");
 
     let der = after(good.der());
-    assert_eq!(
-        cms::parse(&der).unwrap_err(),
-        Error::TrailingData(der.len() - 2)
-    );
+    assert_eq!(parse(&der).unwrap_err(), Error::TrailingData(der.len() - 2));
     is_trailing(error(&Message {
         signers: after(good.signers.clone()),
         ..good.clone()
@@ -113,7 +109,7 @@ fn octets_after_a_structure_are_refused() {
         seq(&[&oid(SIGNED_DATA), &tlv(0xa0, &after(signed_data.clone()))]),
         seq(&[&oid(SIGNED_DATA), &tlv(0xa0, &signed_data), &[0x05, 0x00]]),
     ] {
-        is_trailing(cms::parse(&der).unwrap_err());
+        is_trailing(parse(&der).unwrap_err());
     }
     is_trailing(error(&Message {
         content: seq(&[&oid(DATA), &[0x05, 0x00]]),
@@ -128,7 +124,7 @@ fn octets_after_a_structure_are_refused() {
         ..signer(1)
     }));
     is_trailing(error_of(Signer {
-        sid: seq(&[&tlv(0x30, &[]), &tlv(0x02, &[1]), &[0x05, 0x00]]),
+        sid: seq(&[&tlv(0x30, &issuer("x")), &tlv(0x02, &[1]), &[0x05, 0x00]]),
         ..signer(1)
     }));
 }
@@ -137,7 +133,7 @@ fn octets_after_a_structure_are_refused() {
 fn every_prefix_is_refused() {
     let der = message(&[signer(1)]).der();
     for len in 0..der.len() {
-        let error = cms::parse(&der[..len]).expect_err("cut off");
+        let error = parse(&der[..len]).expect_err("cut off");
         assert_eq!(error.class(), Class::BadMessage, "{len} octets: {error}");
     }
 }
@@ -213,7 +209,7 @@ fn integers_have_one_encoding() {
             sid: seq(&[&tlv(0x30, &issuer("x")), &tlv(0x02, good)]),
             ..signer(1)
         };
-        assert!(cms::parse(&message(&[signer]).der()).is_ok(), "{good:x?}");
+        assert!(parse(&message(&[signer]).der()).is_ok(), "{good:x?}");
     }
 }
 
@@ -269,9 +265,7 @@ fn versions_go_together() {
             version: version.clone(),
             ..message(std::slice::from_ref(&signer))
         };
-        let class = cms::parse(&message.der())
-            .map_err(|error| error.class())
-            .err();
+        let class = parse(&message.der()).map_err(|error| error.class()).err();
         assert_eq!(class, expected, "{version:?} {:?}", signer.version);
     }
 }
@@ -289,15 +283,17 @@ fn what_a_module_signature_may_not_have() {
         error(&content(DATA, &tlv(0xa0, &[0x04, 0x00]))),
         Error::EmbeddedContent
     );
-    assert_eq!(error(&content(MS_INDIRECT_DATA, &[])), Error::NotData);
+    assert!(matches!(
+        error(&content(MS_INDIRECT_DATA, &[])),
+        Error::MissingAttribute(_)
+    ));
     assert!(matches!(
         error(&content(UNKNOWN, &[])),
         Error::UnknownContentType(_)
     ));
 
-    let attributes = tlv(0xa0, &seq(&[&oid(DATA), &set(&[&oid(DATA)])]));
     let with_attributes = Signer {
-        signed_attributes: attributes.clone(),
+        signed_attributes: signed_attributes(&[]),
         ..signer(1)
     };
     assert_eq!(error_of(with_attributes.clone()), Error::SignedAttributes);
@@ -310,7 +306,6 @@ fn what_a_module_signature_may_not_have() {
         Error::MixedSignedAttributes
     );
 
-    assert_eq!(error(&message(&[])), Error::NoSigner);
     assert!(matches!(
         error(&Message {
             revocation_lists: tlv(0xa1, &[]),
@@ -319,7 +314,7 @@ fn what_a_module_signature_may_not_have() {
         Error::RevocationList(_)
     ));
     let other = seq(&[&oid(DATA), &tlv(0xa0, &seq(&[]))]);
-    assert_eq!(cms::parse(&other).unwrap_err(), Error::NotSignedData);
+    assert_eq!(parse(&other).unwrap_err(), Error::NotSignedData);
 }
 
 #[test]
@@ -329,11 +324,13 @@ fn unsigned_attributes_are_skipped_if_they_are_well_formed() {
         ..signer(1)
     };
     let good = tlv(0xa1, &seq(&[&oid(UNKNOWN), &set(&[&tlv(0x04, b"x")])]));
-    assert!(cms::parse(&message(&[with(good)]).der()).is_ok());
+    assert!(parse(&message(&[with(good)]).der()).is_ok());
     for bad in [
         tlv(0xa1, &[0x05, 0x00]),
         tlv(0xa1, &seq(&[&oid(UNKNOWN)])),
         tlv(0xa1, &seq(&[&oid(UNKNOWN), &set(&[&[0x04]])])),
+        tlv(0xa1, &seq(&[&oid(UNKNOWN), &set(&[])])),
+        tlv(0xa1, &[]),
     ] {
         assert_eq!(error_of(with(bad)).class(), Class::BadMessage);
     }
@@ -385,7 +382,7 @@ fn parameters_are_null_or_absent() {
         key(ECDSA_SHA256, null),
         key(GOST2012, &[0x30, 0x00]),
     ] {
-        assert!(cms::parse(&message(&[good]).der()).is_ok());
+        assert!(parse(&message(&[good]).der()).is_ok());
     }
     for bad in [&[0x05, 0x01, 0x00][..], &[0x30, 0x00], &[0x02, 0x01, 0x01]] {
         for signer in [digest(bad), key(RSA, bad), key(ECDSA_SHA256, bad)] {
@@ -405,7 +402,7 @@ fn algorithms_are_those_of_c() {
     let known: Vec<u8> = (0..=20)
         .filter(|&arc| KeyAlgorithm::from_oid(&nist(arc)).is_some())
         .collect();
-    assert_eq!(known, [10, 11, 12]);
+    assert_eq!(known, [10, 11, 12, 17, 18, 19]);
     let ecdsa = |arc: u8| [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, arc];
     let known: Vec<u8> = (0..=20)
         .filter(|&arc| KeyAlgorithm::from_oid(&ecdsa(arc)).is_some())
@@ -426,15 +423,12 @@ fn names_have_the_form_of_names() {
     };
     let pair = |parts: &[&[u8]]| set(&[&seq(parts)]);
     let value = tlv(0x0c, b"x");
-    for good in [
-        vec![],
-        set(&[]),
-        pair(&[&oid(UNKNOWN), &value]),
-        issuer("a").repeat(3),
-    ] {
-        assert!(cms::parse(&message(&[with_name(&good)]).der()).is_ok());
+    for good in [pair(&[&oid(UNKNOWN), &value]), issuer("a").repeat(3)] {
+        assert!(parse(&message(&[with_name(&good)]).der()).is_ok());
     }
     for bad in [
+        vec![],
+        set(&[]),
         seq(&[]),
         set(&[&value]),
         pair(&[]),
@@ -454,7 +448,7 @@ fn signer_ids_have_a_length_that_keys_have() {
     ));
     assert_eq!(MAX_SIGNER_ID, 4096, "as Documentation/differences.md says");
     let longest = signer_by_key_id(&[1; MAX_SIGNER_ID]);
-    assert!(cms::parse(&message(&[longest]).der()).is_ok());
+    assert!(parse(&message(&[longest]).der()).is_ok());
     let longer = signer_by_key_id(&[1; MAX_SIGNER_ID + 1]);
     assert!(matches!(error_of(longer), Error::LongSignerId(_)));
     // Issuer and serial number are counted together.
@@ -468,7 +462,7 @@ fn signer_ids_have_a_length_that_keys_have() {
         }
     };
     let longest = with_name(MAX_SIGNER_ID);
-    assert!(cms::parse(&message(&[longest]).der()).is_ok());
+    assert!(parse(&message(&[longest]).der()).is_ok());
     assert!(matches!(
         error_of(with_name(MAX_SIGNER_ID + 1)),
         Error::LongSignerId(_)
@@ -476,21 +470,257 @@ fn signer_ids_have_a_length_that_keys_have() {
 }
 
 #[test]
-fn certificates_are_noted() {
+fn lists_are_not_empty() {
+    let good = message(&[signer(1)]);
+    for empty in [
+        message(&[]),
+        Message {
+            digests: set(&[]),
+            ..good.clone()
+        },
+    ] {
+        assert!(matches!(error(&empty), Error::EmptySet(_)));
+    }
+    // But for this one, as for C.
+    let no_certificates = Message {
+        certificates: tlv(0xa0, &[]),
+        ..good
+    };
+    assert!(parse(&no_certificates.der()).is_ok());
+}
+
+#[test]
+fn a_message_is_no_longer_than_c_reads() {
+    let with_value = |length: usize| {
+        let signer = Signer {
+            signature: tlv(0x04, &vec![1; length]),
+            ..signer(1)
+        };
+        message(&[signer]).der()
+    };
+    let around = with_value(60_000).len() - 60_000;
+    assert!(parse(&with_value(MAX_MESSAGE - around)).is_ok());
+    let longer = with_value(MAX_MESSAGE - around + 1);
+    assert_eq!(parse(&longer).unwrap_err(), Error::LongMessage);
+}
+
+#[test]
+fn certificates_are_read_and_counted() {
     let with = |certificates: Vec<u8>| Message {
         certificates,
         ..message(&[signer(1)])
     };
-    assert!(cms::parse(&with(certificates()).der())
-        .unwrap()
-        .has_certificates());
-    assert!(!cms::parse(&with(tlv(0xa0, &[])).der())
-        .unwrap()
-        .has_certificates());
+    let count = |message: &Message| {
+        let der = message.der();
+        cms::parse(&der, Dialect::default()).map(|message| message.certificates.encoded().count())
+    };
+    let many: Vec<Cert> = (0..=MAX_CERTIFICATES as u8)
+        .map(|key| cert(key, 99))
+        .collect();
+    assert_eq!(MAX_CERTIFICATES, 16, "as Documentation/differences.md says");
+    assert_eq!(count(&with(certificates(&many[..16]))), Ok(16));
+    assert_eq!(
+        count(&with(certificates(&many))),
+        Err(Error::TooManyCertificates)
+    );
     assert!(matches!(
         error(&with(tlv(0xa0, &[0x04, 0x00]))),
         Error::UnexpectedTag(_)
     ));
+    assert!(matches!(
+        error(&with(tlv(0xa0, &seq(&[])))),
+        Error::Truncated(_)
+    ));
+}
+
+/// C stops at an unknown algorithm and refuses what is wrong in front of it: so the form of all
+/// comes first.
+#[test]
+fn what_is_wrong_in_a_certificate_comes_before_an_unknown_algorithm() {
+    let unknown = Cert {
+        inner: algorithm(UNKNOWN),
+        outer: algorithm(UNKNOWN),
+        ..cert(1, 2)
+    };
+    let broken = Cert {
+        validity: seq(&[]),
+        ..cert(3, 4)
+    };
+    let with = |list: &[Cert], signers: &[Signer]| {
+        error(&Message {
+            certificates: certificates(list),
+            ..message(signers)
+        })
+    };
+    let unknown_key = Signer {
+        key: algorithm(UNKNOWN),
+        ..signer(1)
+    };
+    assert!(matches!(
+        with(std::slice::from_ref(&unknown), &[signer(1)]),
+        Error::UnknownKeyAlgorithm(_)
+    ));
+    for (list, signers) in [
+        (vec![unknown.clone(), broken.clone()], [signer(1)]),
+        (vec![broken.clone(), unknown], [signer(1)]),
+        (vec![broken], [unknown_key]),
+    ] {
+        assert_eq!(with(&list, &signers).class(), Class::BadMessage);
+    }
+}
+
+#[test]
+fn signed_attributes_are_checked_although_they_are_refused() {
+    let with = |set: Vec<u8>| {
+        error_of(Signer {
+            signed_attributes: set,
+            ..signer(1)
+        })
+    };
+    let one = |kind: &[u8], value: &[u8]| seq(&[&oid(kind), &set(&[value])]);
+    let content_type = one(CONTENT_TYPE, &oid(DATA));
+    let digest = one(MESSAGE_DIGEST, &tlv(0x04, &[0xda; 32]));
+    let time = one(SIGNING_TIME, &tlv(0x17, b"240229235960Z"));
+    let pkcs9 = |arc: u8| [&CONTENT_TYPE[..8], &[arc]].concat();
+    let ms = |arc: u8| [&MS_INDIRECT_DATA[..9], &[arc]].concat();
+
+    type Case<'a> = (&'a [&'a [u8]], fn(&Error) -> bool);
+    let cases: [Case<'_>; 15] = [
+        (&[&content_type, &digest], |e| *e == Error::SignedAttributes),
+        (&[&digest, &time, &content_type], |e| {
+            *e == Error::SignedAttributes
+        }),
+        (
+            &[
+                &content_type,
+                &digest,
+                &one(UNKNOWN, &[5, 0]),
+                &one(UNKNOWN, &[5, 0]),
+            ],
+            |e| *e == Error::SignedAttributes,
+        ),
+        (&[], |e| matches!(e, Error::EmptySet(_))),
+        (&[&content_type], |e| {
+            matches!(e, Error::MissingAttribute(_))
+        }),
+        (&[&digest], |e| matches!(e, Error::MissingAttribute(_))),
+        (&[&content_type, &digest, &digest], |e| {
+            matches!(e, Error::RepeatedAttribute(_))
+        }),
+        (&[&content_type, &content_type, &digest], |e| {
+            matches!(e, Error::RepeatedAttribute(_))
+        }),
+        (&[&content_type, &digest, &time, &time], |e| {
+            matches!(e, Error::RepeatedAttribute(_))
+        }),
+        (
+            &[
+                &content_type,
+                &seq(&[&oid(MESSAGE_DIGEST), &set(&[&[4, 0], &[4, 0]])]),
+            ],
+            |e| matches!(e, Error::RepeatedAttribute(_)),
+        ),
+        (
+            &[&one(CONTENT_TYPE, &oid(MS_INDIRECT_DATA)), &digest],
+            |e| matches!(e, Error::ContentTypeAttribute(_)),
+        ),
+        (&[&content_type, &one(MESSAGE_DIGEST, &[5, 0])], |e| {
+            matches!(e, Error::UnexpectedTag(_))
+        }),
+        (
+            &[
+                &content_type,
+                &digest,
+                &one(SIGNING_TIME, &tlv(0x17, b"240230000000Z")),
+            ],
+            |e| matches!(e, Error::BadTime(_)),
+        ),
+        (
+            &[&content_type, &digest, &one(&pkcs9(15), &[0x30, 0])],
+            |e| matches!(e, Error::AuthenticodeAttribute(_)),
+        ),
+        (&[&content_type, &digest, &one(&ms(12), &[0x30, 0])], |e| {
+            matches!(e, Error::AuthenticodeAttribute(_))
+        }),
+    ];
+    for (index, (attributes, expected)) in cases.iter().enumerate() {
+        let error = with(tlv(0xa0, &attributes.concat()));
+        assert!(expected(&error), "{index}: {error:?}");
+    }
+    // C sees them in front of an algorithm that it does not know.
+    let with_unknown = Signer {
+        signed_attributes: tlv(0xa0, &digest),
+        key: algorithm(UNKNOWN),
+        ..signer(1)
+    };
+    assert!(matches!(error_of(with_unknown), Error::MissingAttribute(_)));
+
+    // Authenticode, well formed: not for modules.
+    let authenticode = Signer {
+        signed_attributes: tlv(
+            0xa0,
+            &[
+                one(CONTENT_TYPE, &oid(MS_INDIRECT_DATA)),
+                digest,
+                one(&ms(11), &[0x30, 0]),
+            ]
+            .concat(),
+        ),
+        ..signer(1)
+    };
+    let error = error(&Message {
+        content: seq(&[&oid(MS_INDIRECT_DATA)]),
+        ..message(&[authenticode])
+    });
+    assert_eq!(error, Error::NotData);
+}
+
+#[test]
+fn ml_dsa_is_known_where_the_tree_knows_it() {
+    let ml_dsa = Signer {
+        key: algorithm(ML_DSA_44),
+        ..signer(1)
+    };
+    let with_attributes = Signer {
+        signed_attributes: signed_attributes(&[]),
+        ..ml_dsa.clone()
+    };
+    let rsa = Signer {
+        signed_attributes: signed_attributes(&[]),
+        ..signer(2)
+    };
+    let read = |signers: &[Signer], dialect| {
+        let der = message(signers).der();
+        cms::parse(&der, dialect)
+            .unwrap()
+            .signed_data
+            .map(|data| data.signers().count())
+    };
+    let only_plain = Dialect {
+        ml_dsa: true,
+        ml_dsa_attributes: false,
+    };
+    assert!(matches!(
+        read(std::slice::from_ref(&ml_dsa), Dialect::default()),
+        Err(Error::UnknownKeyAlgorithm(_))
+    ));
+    assert_eq!(read(std::slice::from_ref(&ml_dsa), only_plain), Ok(1));
+    assert_eq!(
+        read(std::slice::from_ref(&with_attributes), only_plain),
+        Err(Error::SignedAttributes)
+    );
+    assert_eq!(read(std::slice::from_ref(&with_attributes), NEWEST), Ok(1));
+    assert_eq!(
+        read(&[with_attributes.clone(), ml_dsa], NEWEST),
+        Err(Error::MixedSignedAttributes)
+    );
+    // C looks at the first signer only.
+    for signers in [
+        [with_attributes.clone(), rsa.clone()],
+        [rsa, with_attributes],
+    ] {
+        assert_eq!(read(&signers, NEWEST), Err(Error::SignedAttributes));
+    }
 }
 
 #[test]
@@ -500,7 +730,7 @@ fn every_changed_octet_gives_an_answer_and_no_panic() {
         for bit in 0..8 {
             let mut bad = good.clone();
             bad[at] ^= 1 << bit;
-            let _ = cms::parse(&bad).map(|parsed| parsed.signers().count());
+            let _ = parse(&bad).map(|parsed| parsed.signers().count());
         }
     }
     let mut random = Random(0x6d6f_6473_6967);
@@ -514,7 +744,7 @@ fn every_changed_octet_gives_an_answer_and_no_panic() {
                 _ => bad.insert(at, random.next() as u8),
             }
         }
-        if let Err(error) = cms::parse(&bad) {
+        if let Err(error) = parse(&bad) {
             assert!(error.to_string().len() < 120);
         }
     }

@@ -43,14 +43,7 @@ fn a_trusted_signer_is_enough() {
     assert_eq!(verdict(&platform, &[signer(1)]), Ok(()));
     assert_eq!(
         *platform.asked.borrow(),
-        [
-            "hash",
-            "is_revoked",
-            "find trusted",
-            "digest",
-            "verify",
-            "is_blacklisted"
-        ]
+        ["hash", "find revoked", "find trusted", "digest", "verify"]
     );
     assert_eq!(verdict(&platform, &[signer(2), signer(1)]), Ok(()));
     assert_eq!(verdict(&platform, &[signer(1), signer(2)]), Ok(()));
@@ -156,53 +149,10 @@ fn algorithms_that_are_not_built_in() {
 }
 
 #[test]
-fn a_signer_behind_certificates_is_refused_and_never_unknown() {
-    let platform = Double {
-        trusted: vec![1],
-        platform: vec![3],
-        missing_hash: Some(DigestAlgorithm::Sha512),
-        ..Double::default()
-    };
-    let with_certificates = |signers: &[Signer]| {
-        verdict_of(
-            &platform,
-            &Message {
-                certificates: certificates(),
-                ..message(signers)
-            },
-        )
-    };
-    assert_eq!(with_certificates(&[signer(1)]), Ok(()));
-    assert_eq!(with_certificates(&[signer(3)]), Ok(()));
-    assert_eq!(with_certificates(&[bad(1)]), Err(Error::BadSignature));
-    for signers in [
-        vec![signer(9)],
-        vec![signer(1), signer(9)],
-        vec![signer(9), signer(1)],
-        vec![signer(1), signer(3)],
-        vec![signer(3), signer(9)],
-        vec![sha512(signer(1)), signer(9)],
-        vec![sha512(signer(1)), signer(3)],
-    ] {
-        assert_eq!(with_certificates(&signers), Err(Error::UntrustedChain));
-    }
-    // One is in the first keyring, and the second keyring is not asked on behalf of the other.
-    let platform = Double {
-        trusted: vec![1],
-        platform: vec![1, 3],
-        ..Double::default()
-    };
-    let message = Message {
-        certificates: certificates(),
-        ..message(&[signer(1), signer(3)])
-    };
-    assert_eq!(verdict_of(&platform, &message), Err(Error::UntrustedChain));
-}
-
-#[test]
 fn a_blacklisted_file_is_refused_last() {
     let platform = Double {
         trusted: vec![1],
+        file_hashes: true,
         blacklist_all: true,
         ..Double::default()
     };
@@ -215,13 +165,14 @@ fn a_blacklisted_file_is_refused_last() {
 fn a_failure_of_the_platform_is_never_a_verdict() {
     for question in [
         "hash",
-        "is_revoked",
+        "find revoked",
         "find trusted",
         "digest",
         "verify",
         "is_blacklisted",
     ] {
         let platform = Double {
+            file_hashes: true,
             fail: Some((question, -12)),
             ..Double::trusting(&[1])
         };
@@ -243,7 +194,7 @@ fn a_verdict_names_its_signer() {
     let signer_of = |platform: &Double, signers: &[Signer]| {
         let file = file(&message(signers).der());
         let checked = check(platform, &file, Flags::default());
-        checked.signer.map(|signer| signer.id.parts().0.to_vec())
+        checked.signer.map(|signer| signer.id.key_id().0.to_vec())
     };
     let platform = Double {
         trusted: vec![1, 2],
@@ -307,6 +258,15 @@ fn every_reason_has_its_class() {
                 TrailingData(0),
                 BadInteger(0),
                 BadOid(0),
+                EmptySet(0),
+                BadBitString(0),
+                BadBoolean(0),
+                BadTime(0),
+                DuplicateExtension(0),
+                BasicConstraints(0),
+                MissingAttribute(0),
+                ContentTypeAttribute(0),
+                AttributeDigestLength,
                 AlgorithmParameters(0),
                 LongSignerId(0),
                 VersionMismatch(0),
@@ -321,24 +281,39 @@ fn every_reason_has_its_class() {
                 NotSignedData,
                 UnknownVersion(0),
                 UnknownContentType(0),
-                NoSigner,
+                CertificateAlgorithms(0),
+                TooManyCertificates,
                 TooManySigners,
                 MixedSignedAttributes,
             ],
         ),
         (Class::TooLarge, &[TooLarge]),
+        (Class::MessageSize, &[LongMessage]),
         (
             Class::Rejected,
             &[
                 NotData,
                 SignedAttributes,
-                UntrustedChain,
+                RepeatedAttribute(0),
+                AuthenticodeAttribute(0),
+                CertificateDigest,
+                AuthorityMismatch,
+                BlacklistedCertificate,
+                AttributeDigest,
+                SigningTime,
                 BadSignature,
                 Revoked,
                 Blacklisted,
             ],
         ),
-        (Class::Platform(-12), &[Platform(-12)]),
+        (
+            Class::Platform(-12),
+            &[
+                Platform(-12),
+                EmbeddedSignature(-12),
+                CertificateSignature(-12),
+            ],
+        ),
     ] {
         for error in errors {
             assert_eq!(error.class(), class, "{error:?}");
@@ -354,6 +329,7 @@ fn policy() {
         Class::BadMessage,
         Class::Invalid,
         Class::TooLarge,
+        Class::MessageSize,
         Class::Rejected,
         Class::Platform(-12),
     ];

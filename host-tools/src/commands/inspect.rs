@@ -38,10 +38,17 @@ fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
         Ok(split) => split,
         Err(unsplit) => return bad(unsplit.error.to_string()),
     };
-    let message = match cms::parse(split.message) {
-        Ok(message) => message,
+    let newest = cms::Dialect {
+        ml_dsa: true,
+        ml_dsa_attributes: true,
+    };
+    let parsed = cms::parse(split.message, newest)
+        .and_then(|message| Ok((message.certificates, message.signed_data?)));
+    let (certificates, message) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return bad(error.to_string()),
     };
+    let certificates = certificates.encoded().count();
     let (module, signature) = (split.content.len(), split.message.len());
     let mut text = format!("{name}: module of {module} bytes, signature of {signature} bytes");
     let mut signers = vec![];
@@ -53,6 +60,9 @@ fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
             "key": signer.key.name(),
         }));
     }
+    if certificates > 0 {
+        let _ = write!(text, "\n  certificates in the signature: {certificates}");
+    }
     if trailer::split(split.content).is_ok() {
         text.push_str("\n  below it is another signature: signed twice");
     }
@@ -60,7 +70,7 @@ fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
         text,
         json: json!({
             "path": path, "size": file.len(), "module": module, "signature": signature,
-            "signers": signers, "certificates": message.has_certificates(),
+            "signers": signers, "certificates": certificates,
         }),
         good: true,
     }

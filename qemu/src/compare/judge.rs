@@ -134,30 +134,60 @@ pub fn reason(error: &Error) -> String {
     debug[..end.unwrap_or(debug.len())].to_owned()
 }
 
-/// The reasons for which Rust may be stricter, from the text of `Documentation/differences.md`:
-/// what stands in backticks in the tables under "Stricter", in the column "reason", or in the
-/// first one where there is no such column.
-pub fn documented_reasons(text: &str) -> BTreeSet<String> {
-    let mut reasons = BTreeSet::new();
-    let lines = text.lines().skip_while(|line| *line != "## Stricter");
-    let section = lines.skip(1).take_while(|line| !line.starts_with("## "));
-    let mut column = None;
-    for line in section {
-        if !line.starts_with('|') {
-            column = None;
-            continue;
-        }
-        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-        match column {
-            // The head of the table.
-            None => column = Some(cells.iter().position(|c| *c == "reason").unwrap_or(0)),
-            Some(column) => {
-                let cell = cells.get(column).unwrap_or(&"");
-                reasons.extend(cell.split('`').skip(1).step_by(2).map(str::to_owned));
+/// The reasons for which Rust may be stricter, as `Documentation/differences.md` has them under
+/// "Stricter".
+#[derive(Clone, Debug, Default)]
+pub struct Documented {
+    /// Those of the tables: what stands in backticks in the column "reason".
+    always: BTreeSet<String>,
+    /// Those of the paragraph on what stands behind an unknown algorithm, which C does not come to:
+    /// good only where C lets a module in with taint.
+    behind_unknown: BTreeSet<String>,
+}
+
+impl Documented {
+    /// Reads that file.
+    pub fn parse(text: &str) -> Self {
+        let mut documented = Documented::default();
+        let lines = text.lines().skip_while(|line| *line != "## Stricter");
+        let section = lines.skip(1).take_while(|line| !line.starts_with("## "));
+        let quoted = |text: &str| -> Vec<String> {
+            text.split('`')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect()
+        };
+        // Where the reasons are in the table that a line is in; whether it is in that paragraph.
+        let (mut column, mut behind_unknown) = (None, false);
+        for line in section {
+            behind_unknown = !line.is_empty()
+                && (behind_unknown || line.starts_with("**Behind an unknown algorithm.**"));
+            if behind_unknown {
+                documented.behind_unknown.extend(quoted(line));
+            }
+            if !line.starts_with('|') {
+                column = None;
+                continue;
+            }
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            match column {
+                // The head of the table.
+                None => column = Some(cells.iter().position(|cell| *cell == "reason")),
+                Some(column) => {
+                    let cell = column.and_then(|column: usize| cells.get(column));
+                    documented.always.extend(quoted(cell.unwrap_or(&"")));
+                }
             }
         }
+        documented
     }
-    reasons
+
+    /// Whether Rust may be stricter than these verdicts of C's for this reason.
+    pub fn allows(&self, reason: &str, c: &[Verdict]) -> bool {
+        self.always.contains(reason)
+            || (self.behind_unknown.contains(reason) && !c.contains(&Verdict::Loads))
+    }
 }
 
 #[cfg(test)]
@@ -235,9 +265,31 @@ mod tests {
     }
 
     #[test]
-    fn documented_reasons_are_those_of_the_tables() {
-        let text = "`A`\n## Stricter\n\n| x | reason |\n|---|---|\n| `B` | `C`, `D` |\n\n| y |\n|---|\n| `E` |\n## Order\n| `F` |\n";
-        let reasons: Vec<_> = documented_reasons(text).into_iter().collect();
-        assert_eq!(reasons, ["C", "D", "E"]);
+    fn documented_reasons_are_those_of_the_tables_and_one_paragraph() {
+        let text = "\
+`A`
+## Stricter
+
+| reason | `B` |
+|---|---|
+| `C` `D` | `E` |
+
+**Behind an unknown algorithm.** More:
+`F`.
+
+`G`
+## Order
+| `H` |
+";
+        let documented = Documented::parse(text);
+        let (loads, tainted) = ([Verdict::Loads], [taints("E")]);
+        for reason in ["A", "B", "E", "G", "H"] {
+            assert!(!documented.allows(reason, &tainted), "{reason}");
+        }
+        for reason in ["C", "D"] {
+            assert!(documented.allows(reason, &loads), "{reason}");
+        }
+        assert!(documented.allows("F", &tainted));
+        assert!(!documented.allows("F", &loads));
     }
 }

@@ -13,12 +13,14 @@ pub(crate) const EKEYREJECTED: c_int = -(bindings::EKEYREJECTED as c_int);
 pub(super) const ENOENT: c_int = -(bindings::ENOENT as c_int);
 pub(super) const ENOKEY: c_int = -(bindings::ENOKEY as c_int);
 pub(super) const ENOMEM: c_int = -(bindings::ENOMEM as c_int);
+pub(super) const ENOPKG: c_int = -(bindings::ENOPKG as c_int);
 
 /// The (negative) error number of a class.
 pub(crate) fn from_class(class: Class) -> c_int {
     match class {
         Class::NoData => -(bindings::ENODATA as c_int),
-        Class::NoPackage => -(bindings::ENOPKG as c_int),
+        Class::NoPackage => ENOPKG,
+        Class::MessageSize => -(bindings::EMSGSIZE as c_int),
         Class::NoKey => ENOKEY,
         Class::BadMessage => -(bindings::EBADMSG as c_int),
         Class::Invalid => -(bindings::EINVAL as c_int),

@@ -9,7 +9,7 @@ use core::{ffi::c_int, ptr::NonNull};
 use kernel::bindings;
 
 use super::{c_string, errno};
-use crate::verify::{Digest, DigestAlgorithm, PlatformError};
+use crate::verify::{Blacklist, Digest, DigestAlgorithm, PlatformError};
 
 /// A synchronous message digest.
 ///
@@ -37,8 +37,8 @@ impl Shash {
 
     /// Digests `content`, of at most `u32::MAX` octets.
     pub(super) fn digest(&self, content: &[u8]) -> Result<Digest, PlatformError> {
-        let len = u32::try_from(content.len())
-            .map_err(|_| PlatformError(-(bindings::EFBIG as c_int)))?;
+        let len =
+            u32::try_from(content.len()).map_err(|_| PlatformError(-(bindings::EFBIG as c_int)))?;
         Digest::fill_with(self.algorithm, |octets| {
             // SAFETY: `tfm` is valid by the type's invariant, `content` has `len` octets, and
             // `octets` has room for the largest digest. The state is on the stack of the callee.
@@ -64,30 +64,26 @@ impl Drop for Shash {
     }
 }
 
-/// Whether the SHA-256 of a whole file is on the blacklist, for trees whose C code asks.
-#[cfg(CONFIG_MODULE_SIG_RUST_BLACKLIST_HASH)]
-pub(super) fn is_blacklisted(file: &[u8]) -> Result<bool, PlatformError> {
-    let Some(sha256) = Shash::new(DigestAlgorithm::Sha256)? else {
-        return Err(PlatformError(errno::ENOENT));
-    };
-    let digest = sha256.digest(file)?;
-    let octets = digest.as_bytes();
-    // SAFETY: `octets` has as many octets as is said.
-    let result = unsafe {
-        bindings::is_hash_blacklisted(
-            octets.as_ptr(),
-            octets.len(),
-            bindings::blacklist_hash_type_BLACKLIST_HASH_BINARY,
-        )
-    };
-    match result {
-        errno::EKEYREJECTED => Ok(true),
-        other => errno::from_int(other).map(|()| false),
+/// Whether a digest is on the blacklist.
+pub(super) fn is_blacklisted(what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+    #[cfg(CONFIG_SYSTEM_BLACKLIST_KEYRING)]
+    {
+        let kind = match what {
+            Blacklist::Certificate => bindings::blacklist_hash_type_BLACKLIST_HASH_X509_TBS,
+            Blacklist::File => bindings::blacklist_hash_type_BLACKLIST_HASH_BINARY,
+        };
+        let octets = digest.as_bytes();
+        // SAFETY: `octets` has as many octets as is said.
+        let result = unsafe { bindings::is_hash_blacklisted(octets.as_ptr(), octets.len(), kind) };
+        match result {
+            errno::EKEYREJECTED => Ok(true),
+            other => errno::from_int(other).map(|()| false),
+        }
     }
-}
-
-/// Whether a file is on the blacklist, for trees whose C code does not ask.
-#[cfg(not(CONFIG_MODULE_SIG_RUST_BLACKLIST_HASH))]
-pub(super) fn is_blacklisted(_file: &[u8]) -> Result<bool, PlatformError> {
-    Ok(false)
+    // Without the keyring it is an inline function of C, which says no.
+    #[cfg(not(CONFIG_SYSTEM_BLACKLIST_KEYRING))]
+    {
+        let _ = (what, digest);
+        Ok(false)
+    }
 }

@@ -10,7 +10,7 @@ use core::ptr::{self, NonNull};
 use kernel::bindings;
 
 use super::errno;
-use crate::verify::{PlatformError, SignerId};
+use crate::verify::{KeyId, Lookup, PlatformError};
 
 /// A key that was found.
 ///
@@ -70,39 +70,48 @@ pub(super) fn revoked() -> Option<Keyring> {
 }
 
 impl Keyring {
-    /// Looks for the key that a signer names.
-    pub(super) fn find(&self, signer: &SignerId<'_>) -> Result<Option<Key>, PlatformError> {
-        let id = KeyId::new(signer)?;
-        // SAFETY: the keyring is valid by the type's invariant, `id` is valid, the other
-        // identifiers may be null; may sleep, as the module loader may.
+    /// Looks for a key that has the first identifier, and the second one as its key identifier;
+    /// with one of them only, for a key that has that.
+    pub(super) fn find(
+        &self,
+        first: Option<KeyId<'_>>,
+        second: Option<KeyId<'_>>,
+    ) -> Result<Lookup<Key>, PlatformError> {
+        if first.is_none() && second.is_none() {
+            return Ok(Lookup::Unknown);
+        }
+        let first = first.map(Id::new).transpose()?;
+        let second = second.map(Id::new).transpose()?;
+        // SAFETY: the keyring is valid by the type's invariant, each identifier is valid or null,
+        // and one is not null; may sleep, as the module loader may.
         let key = unsafe {
             bindings::find_asymmetric_key(
                 self.0.as_ptr(),
-                id.0.as_ptr(),
-                ptr::null(),
+                Id::as_ptr(first.as_ref()),
+                Id::as_ptr(second.as_ref()),
                 ptr::null(),
                 false,
             )
         };
         match errno::from_ptr(key) {
             // INVARIANT: the search has taken a reference for us.
-            Ok(key) => Ok(Some(Key(key))),
-            Err(PlatformError(errno::ENOKEY)) => Ok(None),
+            Ok(key) => Ok(Lookup::Found(Key(key))),
+            Err(PlatformError(errno::ENOKEY)) => Ok(Lookup::Unknown),
+            Err(PlatformError(errno::EKEYREJECTED)) => Ok(Lookup::Mismatch),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The identifier of a key.
+/// The identifier of a key, for C.
 ///
 /// # Invariants
 ///
 /// Points to an identifier that is allocated with `kmalloc()` and ours alone.
-struct KeyId(NonNull<bindings::asymmetric_key_id>);
+struct Id(NonNull<bindings::asymmetric_key_id>);
 
-impl KeyId {
-    fn new(signer: &SignerId<'_>) -> Result<Self, PlatformError> {
-        let (first, second) = signer.parts();
+impl Id {
+    fn new(KeyId(first, second): KeyId<'_>) -> Result<Self, PlatformError> {
         // SAFETY: both parts have as many octets as is said, which are copied.
         let id = unsafe {
             bindings::asymmetric_key_generate_id(
@@ -113,11 +122,16 @@ impl KeyId {
             )
         };
         // INVARIANT: just allocated.
-        errno::from_ptr(id).map(KeyId)
+        errno::from_ptr(id).map(Id)
+    }
+
+    /// The identifier, valid as long as what it is borrowed from, or null for none.
+    fn as_ptr(id: Option<&Self>) -> *const bindings::asymmetric_key_id {
+        id.map_or(ptr::null(), |id| id.0.as_ptr().cast_const())
     }
 }
 
-impl Drop for KeyId {
+impl Drop for Id {
     fn drop(&mut self) {
         // SAFETY: by the type's invariant this is ours to free.
         unsafe { bindings::kfree(self.0.as_ptr().cast()) };

@@ -10,7 +10,8 @@ use core::ffi::{c_int, CStr};
 use kernel::bindings;
 
 use crate::verify::{
-    Digest, DigestAlgorithm, Keyring, Platform, PlatformError, Signature, SignerId,
+    cms::Dialect, Blacklist, CertificateHash, Digest, DigestAlgorithm, KeyId, Keyring, Lookup,
+    Platform, PlatformError, PublicKey, Signature, Tree, Verification,
 };
 
 pub(crate) mod errno;
@@ -31,6 +32,23 @@ impl Platform for Kernel {
     type Key = keyring::Key;
     type Hash = hash::Shash;
 
+    fn tree(&self) -> Tree {
+        Tree {
+            dialect: Dialect {
+                ml_dsa: cfg!(CONFIG_MODULE_SIG_RUST_MLDSA),
+                ml_dsa_attributes: cfg!(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA),
+            },
+            certificate_hash: if !cfg!(CONFIG_SYSTEM_BLACKLIST_KEYRING) {
+                CertificateHash::None
+            } else if cfg!(CONFIG_MODULE_SIG_RUST_TBS_SHA256) {
+                CertificateHash::Sha256
+            } else {
+                CertificateHash::OfSignature
+            },
+            file_hashes: cfg!(CONFIG_MODULE_SIG_RUST_BLACKLIST_HASH),
+        }
+    }
+
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError> {
         hash::Shash::new(algorithm)
     }
@@ -39,25 +57,20 @@ impl Platform for Kernel {
         hash.digest(content)
     }
 
-    fn is_revoked(&self, signer: &SignerId<'_>) -> Result<bool, PlatformError> {
-        match keyring::revoked() {
-            Some(revoked) => Ok(revoked.find(signer)?.is_some()),
-            None => Ok(false),
-        }
-    }
-
     fn find_key(
         &self,
         keyring: Keyring,
-        signer: &SignerId<'_>,
-    ) -> Result<Option<Self::Key>, PlatformError> {
+        first: Option<KeyId<'_>>,
+        second: Option<KeyId<'_>>,
+    ) -> Result<Lookup<Self::Key>, PlatformError> {
         let keyring = match keyring {
             Keyring::Trusted => keyring::trusted(),
             Keyring::Platform => keyring::platform(),
+            Keyring::Revoked => keyring::revoked(),
         };
         match keyring {
-            Some(keyring) => keyring.find(signer),
-            None => Ok(None),
+            Some(keyring) => keyring.find(first, second),
+            None => Ok(Lookup::Unknown),
         }
     }
 
@@ -65,8 +78,16 @@ impl Platform for Kernel {
         signature::verify(key, signature)
     }
 
-    fn is_blacklisted(&self, file: &[u8]) -> Result<bool, PlatformError> {
-        hash::is_blacklisted(file)
+    fn verify_with(
+        &self,
+        key: &PublicKey<'_>,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        signature::verify_with(key, signature)
+    }
+
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+        hash::is_blacklisted(what, digest)
     }
 }
 

@@ -4,15 +4,17 @@
 //!
 //! C header: [`include/crypto/public_key.h`](srctree/include/crypto/public_key.h)
 
-use core::ffi::CStr;
+use core::ffi::{c_int, CStr};
 
 use kernel::bindings;
 
 use super::{c_string, errno, keyring::Key};
-use crate::verify::{KeyAlgorithm, PlatformError, Signature};
+use crate::verify::{
+    KeyAlgorithm, PlatformError, PublicKey, PublicKeyAlgorithm, Signature, Signed, Verification,
+};
 
-/// No key of any algorithm has longer signatures, in octets (RSA with 16384 bits has 2048). The
-/// crypto API copies a signature before it looks at its length.
+/// No key of any algorithm has longer signatures, in octets (ML-DSA-87 has 4627, RSA with 16384
+/// bits has 2048). The crypto API copies a signature before it looks at its length.
 const MAX_SIGNATURE: usize = 8192;
 
 /// The form of the signature value, as `struct public_key_signature` names it.
@@ -20,50 +22,153 @@ fn encoding(key: KeyAlgorithm) -> &'static CStr {
     match key {
         KeyAlgorithm::Rsa => c"pkcs1",
         KeyAlgorithm::Ecdsa => c"x962",
-        KeyAlgorithm::Ecrdsa => c"raw",
+        KeyAlgorithm::Ecrdsa
+        | KeyAlgorithm::MlDsa44
+        | KeyAlgorithm::MlDsa65
+        | KeyAlgorithm::MlDsa87 => c"raw",
     }
 }
 
-/// Whether `key` has made `signature`.
-pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
-    let value = signature.signature;
-    let digest = signature.digest;
-    let (Ok(s_size), Ok(digest_size)) = (u32::try_from(value.len()), u32::try_from(digest.len()))
+/// Gives a signature to `check`, a function of C that returns 0 or an error number, and returns
+/// its answer. What `check` gets is valid during the call, and nothing may be written through it.
+fn ask_c(
+    signature: &Signature<'_>,
+    check: impl FnOnce(*const bindings::public_key_signature) -> c_int,
+) -> Result<c_int, PlatformError> {
+    let value = signature.value;
+    let attributes;
+    let (hash, message) = match signature.signed {
+        Signed::Digest { algorithm, octets } => (algorithm.c_name(), octets),
+        Signed::Data(data) => (c"none", data),
+        Signed::Attributes {
+            algorithm,
+            after_tag,
+        } => {
+            attributes = Attributes::new(after_tag)?;
+            (algorithm.c_name(), attributes.as_bytes())
+        }
+    };
+    let (Ok(s_size), Ok(message_size)) = (u32::try_from(value.len()), u32::try_from(message.len()))
     else {
-        return Ok(false);
+        return Ok(errno::EKEYREJECTED);
     };
     if value.len() > MAX_SIGNATURE {
-        return Ok(false);
+        return Ok(errno::EKEYREJECTED);
     }
 
     let mut sig = bindings::public_key_signature {
         s: value.as_ptr().cast_mut(),
         s_size,
         pkey_algo: c_string(signature.key.c_name()),
-        hash_algo: c_string(signature.digest_algorithm.c_name()),
+        hash_algo: c_string(hash),
         encoding: c_string(encoding(signature.key)),
         ..Default::default()
     };
     // The field's name differs between trees (see Kconfig); C only reads through it.
     #[cfg(CONFIG_MODULE_SIG_RUST_SIGNATURE_M)]
     {
-        sig.m = digest.as_ptr().cast_mut();
-        sig.m_size = digest_size;
+        sig.m = message.as_ptr().cast_mut();
+        sig.m_size = message_size;
     }
     #[cfg(not(CONFIG_MODULE_SIG_RUST_SIGNATURE_M))]
     {
-        sig.digest = digest.as_ptr().cast_mut();
-        sig.digest_size = digest_size;
+        sig.digest = message.as_ptr().cast_mut();
+        sig.digest_size = message_size;
+    }
+    match check(core::ptr::addr_of!(sig)) {
+        errno::ENOMEM => Err(PlatformError(errno::ENOMEM)),
+        answer => Ok(answer),
+    }
+}
+
+/// Whether `key` has made `signature`.
+pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+    let answer = ask_c(signature, |sig| {
+        // SAFETY: `key` is valid; `sig` points to as many octets as it says and to C strings, all
+        // of which outlive the call, and nothing is written through it; may sleep, as the module
+        // loader may.
+        unsafe { bindings::verify_signature(key.as_ptr(), sig) }
+    })?;
+    // pkcs7_validate_trust_one() of C takes every failure for a wrong signature: the key is
+    // there, and it does not stand for this module.
+    Ok(answer == 0)
+}
+
+/// Whether a key that came with the message has made `signature`.
+pub(super) fn verify_with(
+    key: &PublicKey<'_>,
+    signature: &Signature<'_>,
+) -> Result<Verification, PlatformError> {
+    let (Ok(keylen), Ok(paramlen)) = (
+        u32::try_from(key.octets.len()),
+        u32::try_from(key.parameters.len()),
+    ) else {
+        return Ok(Verification::Bad(errno::EKEYREJECTED));
+    };
+    let public_key = bindings::public_key {
+        key: key.octets.as_ptr().cast_mut().cast(),
+        keylen,
+        // Only EC-RDSA looks at it.
+        algo: match key.algorithm {
+            PublicKeyAlgorithm::Ecrdsa256 => bindings::OID_OID_gost2012PKey256,
+            PublicKeyAlgorithm::Ecrdsa512 => bindings::OID_OID_gost2012PKey512,
+            _ => bindings::OID_OID__NR,
+        },
+        params: key.parameters.as_ptr().cast_mut().cast(),
+        paramlen,
+        pkey_algo: c_string(key.algorithm.c_name()),
+        ..Default::default()
+    };
+    let answer = ask_c(signature, |sig| {
+        // SAFETY: `public_key` and `sig` point to as many octets as they say and to C strings, all
+        // of which outlive the call, and nothing is written through them; may sleep, as the module
+        // loader may.
+        unsafe { bindings::public_key_verify_signature(core::ptr::addr_of!(public_key), sig) }
+    })?;
+    Ok(match answer {
+        0 => Verification::Good,
+        errno::ENOPKG => Verification::Unsupported,
+        other => Verification::Bad(other),
+    })
+}
+
+/// Signed attributes in the form in which they are signed: behind the tag of a SET OF.
+#[cfg(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA)]
+struct Attributes(kernel::alloc::KVec<u8>);
+
+#[cfg(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA)]
+impl Attributes {
+    /// Copies them; they are part of a message of at most 64 KiB.
+    fn new(after_tag: &[u8]) -> Result<Self, PlatformError> {
+        let build = || {
+            let size = after_tag.len().saturating_add(1);
+            let mut octets =
+                kernel::alloc::KVec::with_capacity(size, kernel::alloc::flags::GFP_KERNEL)?;
+            octets.extend_from_slice(&[0x31], kernel::alloc::flags::GFP_KERNEL)?;
+            octets.extend_from_slice(after_tag, kernel::alloc::flags::GFP_KERNEL)?;
+            Ok::<_, kernel::alloc::AllocError>(octets)
+        };
+        build()
+            .map(Attributes)
+            .map_err(|_| PlatformError(errno::ENOMEM))
     }
 
-    // SAFETY: `key` is valid; `sig` points to as many octets as it says and to C strings, all of
-    // which outlive the call, and nothing is written through it; may sleep, as the module loader
-    // may.
-    match unsafe { bindings::verify_signature(key.as_ptr(), core::ptr::addr_of!(sig)) } {
-        0 => Ok(true),
-        errno::ENOMEM => Err(PlatformError(errno::ENOMEM)),
-        // pkcs7_validate_trust_one() of C takes every other failure for a wrong signature: the
-        // key is there, and it does not stand for this module.
-        _ => Ok(false),
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Signed attributes, which nobody asks about in this kernel: the parser has refused them.
+#[cfg(not(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA))]
+struct Attributes;
+
+#[cfg(not(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA))]
+impl Attributes {
+    fn new(_after_tag: &[u8]) -> Result<Self, PlatformError> {
+        Err(PlatformError(errno::EKEYREJECTED))
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &[]
     }
 }

@@ -105,10 +105,16 @@ pub enum KeyAlgorithm {
     Ecdsa,
     /// EC-RDSA (RFC 7091).
     Ecrdsa,
+    /// ML-DSA-44 (FIPS 204).
+    MlDsa44,
+    /// ML-DSA-65 (FIPS 204).
+    MlDsa65,
+    /// ML-DSA-87 (FIPS 204).
+    MlDsa87,
 }
 
 impl KeyAlgorithm {
-    /// The algorithm of this object identifier (content octets).
+    /// The algorithm of this object identifier (content octets) in a SignerInfo.
     ///
     /// For RSA only the key's own identifier is one, as in C: those that join it to a digest are
     /// not.
@@ -125,8 +131,29 @@ impl KeyAlgorithm {
         ) {
             // SHA-224, -256, -384, -512; SHA3-256, -384, -512.
             (Some([1..=4]), _) | (_, Some([10..=12])) => Some(Self::Ecdsa),
+            (_, Some(&[arc])) => Self::ml_dsa(arc),
             _ => None,
         }
+    }
+
+    /// The ML-DSA of this last arc of NIST's signature algorithms.
+    fn ml_dsa(arc: u8) -> Option<Self> {
+        match arc {
+            17 => Some(Self::MlDsa44),
+            18 => Some(Self::MlDsa65),
+            19 => Some(Self::MlDsa87),
+            _ => None,
+        }
+    }
+
+    /// Whether it is one of ML-DSA, which is given what is signed, not a digest.
+    pub fn is_ml_dsa(self) -> bool {
+        matches!(self, Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87)
+    }
+
+    /// Whether its identifier has parameters that are its own affair.
+    pub(super) fn has_parameters(self) -> bool {
+        self == Self::Ecrdsa
     }
 
     /// The name that the kernel has for it (`struct public_key_signature`, `pkey_algo`).
@@ -140,6 +167,107 @@ impl KeyAlgorithm {
             Self::Rsa => c"rsa",
             Self::Ecdsa => c"ecdsa",
             Self::Ecrdsa => c"ecrdsa",
+            Self::MlDsa44 => c"mldsa44",
+            Self::MlDsa65 => c"mldsa65",
+            Self::MlDsa87 => c"mldsa87",
         }
+    }
+}
+
+/// How a certificate is signed: the identifier names the digest as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateAlgorithm {
+    /// The signature algorithm.
+    pub key: KeyAlgorithm,
+    /// The digest; `None` for ML-DSA.
+    pub digest: Option<DigestAlgorithm>,
+}
+
+impl CertificateAlgorithm {
+    /// The algorithm of this object identifier (content octets), as far as `x509_note_sig_algo()`
+    /// of `crypto/asymmetric_keys/x509_cert_parser.c` knows it.
+    pub fn from_oid(oid: &[u8]) -> Option<Self> {
+        use DigestAlgorithm::*;
+        use KeyAlgorithm::*;
+        let (key, digest) = match oid {
+            oid::ECDSA_WITH_SHA1 => (Ecdsa, Sha1),
+            oid::GOST2012_SIGNATURE_256 => (Ecrdsa, Streebog256),
+            oid::GOST2012_SIGNATURE_512 => (Ecrdsa, Streebog512),
+            _ => match (
+                oid.strip_prefix(oid::PKCS1),
+                oid.strip_prefix(oid::ECDSA_WITH_SHA2),
+                oid.strip_prefix(oid::NIST_SIGNATURE),
+            ) {
+                (Some([5]), _, _) => (Rsa, Sha1),
+                (Some([11]), _, _) => (Rsa, Sha256),
+                (Some([12]), _, _) => (Rsa, Sha384),
+                (Some([13]), _, _) => (Rsa, Sha512),
+                (Some([14]), _, _) => (Rsa, Sha224),
+                (_, Some([1]), _) => (Ecdsa, Sha224),
+                (_, Some([2]), _) => (Ecdsa, Sha256),
+                (_, Some([3]), _) => (Ecdsa, Sha384),
+                (_, Some([4]), _) => (Ecdsa, Sha512),
+                (_, _, Some([10])) => (Ecdsa, Sha3_256),
+                (_, _, Some([11])) => (Ecdsa, Sha3_384),
+                (_, _, Some([12])) => (Ecdsa, Sha3_512),
+                (_, _, Some([14])) => (Rsa, Sha3_256),
+                (_, _, Some([15])) => (Rsa, Sha3_384),
+                (_, _, Some([16])) => (Rsa, Sha3_512),
+                (_, _, Some(&[arc])) => {
+                    let key = KeyAlgorithm::ml_dsa(arc)?;
+                    return Some(CertificateAlgorithm { key, digest: None });
+                }
+                _ => return None,
+            },
+        };
+        let digest = Some(digest);
+        Some(CertificateAlgorithm { key, digest })
+    }
+}
+
+/// The kind of a public key, with its curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicKeyAlgorithm {
+    /// RSA (RFC 8017).
+    Rsa,
+    /// ECDSA with P-192 (FIPS 186-4), which the kernel still has.
+    EcdsaP192,
+    /// ECDSA with P-256 (FIPS 186-5).
+    EcdsaP256,
+    /// ECDSA with P-384 (FIPS 186-5).
+    EcdsaP384,
+    /// ECDSA with P-521 (FIPS 186-5).
+    EcdsaP521,
+    /// EC-RDSA with 256 bits (RFC 7091).
+    Ecrdsa256,
+    /// EC-RDSA with 512 bits (RFC 7091).
+    Ecrdsa512,
+    /// ML-DSA-44 (FIPS 204).
+    MlDsa44,
+    /// ML-DSA-65 (FIPS 204).
+    MlDsa65,
+    /// ML-DSA-87 (FIPS 204).
+    MlDsa87,
+}
+
+impl PublicKeyAlgorithm {
+    /// The name that the kernel has for it (`struct public_key`, `pkey_algo`), for C.
+    pub fn c_name(self) -> &'static CStr {
+        match self {
+            Self::Rsa => c"rsa",
+            Self::EcdsaP192 => c"ecdsa-nist-p192",
+            Self::EcdsaP256 => c"ecdsa-nist-p256",
+            Self::EcdsaP384 => c"ecdsa-nist-p384",
+            Self::EcdsaP521 => c"ecdsa-nist-p521",
+            Self::Ecrdsa256 | Self::Ecrdsa512 => c"ecrdsa",
+            Self::MlDsa44 => c"mldsa44",
+            Self::MlDsa65 => c"mldsa65",
+            Self::MlDsa87 => c"mldsa87",
+        }
+    }
+
+    /// Whether it is one of ML-DSA.
+    pub fn is_ml_dsa(self) -> bool {
+        matches!(self, Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87)
     }
 }

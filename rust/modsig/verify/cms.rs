@@ -10,17 +10,45 @@ use core::fmt;
 use super::{
     algorithm::{DigestAlgorithm, KeyAlgorithm},
     der::{self, Element, Reader},
-    error::Error,
+    error::{Class, Error},
     name, oid,
+    time::{self, Seconds},
+    x509,
 };
 
 /// How many signers a message may have. The work for a message is bounded by this; the kernel's
 /// own tools make one.
 pub const MAX_SIGNERS: usize = 8;
 
+/// How many certificates a message may have. The kernel's own tools add none; a chain has two or
+/// three.
+pub const MAX_CERTIFICATES: usize = 16;
+
+/// How long a message may be, in octets: C's decoder takes no longer ones.
+pub const MAX_MESSAGE: usize = 65535;
+
 /// How long a [`SignerId`] may be, in octets: more than any name and serial number in use (RFC
 /// 5280 has 20 octets for the latter), and little enough that looking for it costs nothing.
 pub const MAX_SIGNER_ID: usize = 4096;
+
+/// The identifier under which the kernel files a key: issuer and serial number of its
+/// certificate, or its SubjectKeyIdentifier. The kernel knows it as one string of octets
+/// (`asymmetric_key_generate_id()`), of which these are the two halves: serial number and issuer,
+/// or the key identifier and nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyId<'a>(pub &'a [u8], pub &'a [u8]);
+
+/// As the kernel compares them: the octets count, not what they are the halves of.
+impl PartialEq for KeyId<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0
+            .iter()
+            .chain(self.1)
+            .eq(other.0.iter().chain(other.1))
+    }
+}
+
+impl Eq for KeyId<'_> {}
 
 /// Who signed: the two ways in which a SignerInfo names a certificate (RFC 5652 section 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +65,11 @@ pub enum SignerId<'a> {
 }
 
 impl<'a> SignerId<'a> {
-    /// The two halves of the identifier under which the kernel files a key: serial number and
-    /// issuer, or the key identifier and nothing (`asymmetric_key_generate_id()`).
-    pub fn parts(&self) -> (&'a [u8], &'a [u8]) {
+    /// The identifier of the signer's key.
+    pub fn key_id(&self) -> KeyId<'a> {
         match *self {
-            Self::IssuerAndSerial { issuer, serial } => (serial, issuer),
-            Self::SubjectKeyId(id) => (id, &[]),
+            Self::IssuerAndSerial { issuer, serial } => KeyId(serial, issuer),
+            Self::SubjectKeyId(id) => KeyId(id, &[]),
         }
     }
 }
@@ -86,6 +113,20 @@ pub struct SignerInfo<'a> {
     pub key: KeyAlgorithm,
     /// The signature value.
     pub signature: &'a [u8],
+    /// The signed attributes, if there are any.
+    pub attributes: Option<SignedAttributes<'a>>,
+}
+
+/// Signed attributes (RFC 5652 section 5.3): if there are any, they are what is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedAttributes<'a> {
+    /// What is signed, less its first octet: that one is the tag of a SET OF (0x31), where the
+    /// message has a tag of its own.
+    pub after_tag: &'a [u8],
+    /// The digest of the content.
+    pub message_digest: &'a [u8],
+    /// When the signer says it was.
+    pub signing_time: Option<Seconds>,
 }
 
 /// For logs: the signer and the algorithms.
@@ -96,13 +137,21 @@ impl fmt::Display for SignerInfo<'_> {
     }
 }
 
-/// A message that can be a module's signature: detached, over plain data, without signed
-/// attributes, every algorithm known, at least one signer.
+/// A message that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Its certificates: encoded, well formed, not all of them with known algorithms.
+    pub certificates: Certificates<'a>,
+    /// What it can be used for.
+    pub signed_data: Result<SignedData<'a>, Error>,
+}
+
+/// A message that can be a module's signature: detached, over plain data, every algorithm known,
+/// at least one signer, and signed attributes for all or none.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedData<'a> {
     /// INVARIANT: the first is `Some`, and after the first `None` comes no `Some`.
     signers: [Option<SignerInfo<'a>>; MAX_SIGNERS],
-    has_certificates: bool,
 }
 
 impl<'a> SignedData<'a> {
@@ -110,11 +159,31 @@ impl<'a> SignedData<'a> {
     pub fn signers(&self) -> impl Iterator<Item = &SignerInfo<'a>> + Clone {
         self.signers.iter().flatten()
     }
+}
 
-    /// Whether the message carries certificates.
-    pub fn has_certificates(&self) -> bool {
-        self.has_certificates
+/// The certificates of a message, in its order.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificates<'a> {
+    /// INVARIANT: holds elements only, of which there are at most [`MAX_CERTIFICATES`].
+    set: Reader<'a>,
+}
+
+impl<'a> Certificates<'a> {
+    /// The encoded certificates.
+    pub fn encoded(&self) -> impl Iterator<Item = Element<'a>> {
+        let mut set = self.set;
+        core::iter::from_fn(move || set.any().ok())
     }
+}
+
+/// What a tree's C parser knows, where trees differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// ML-DSA, in signatures and in certificates.
+    pub ml_dsa: bool,
+    /// Signed attributes are taken where all signers use ML-DSA
+    /// (`CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA`).
+    pub ml_dsa_attributes: bool,
 }
 
 /// What the content of the message claims to be.
@@ -128,10 +197,15 @@ enum ContentType {
 ///
 /// # Errors
 ///
-/// What is wrong with its form comes first, in the order of its octets. Then, in the order in
-/// which C asks: an algorithm that is not known ([`super::Class::NoPackage`], which a permissive
-/// kernel lets in), then what a module's signature may not have.
-pub fn parse(message: &[u8]) -> Result<SignedData<'_>, Error> {
+/// What is wrong with its form, certificates included, comes first, in the order of its octets.
+/// Then, in the order in which C asks, and in [`Message::signed_data`], because C checks the
+/// certificates' signatures before it: an algorithm that is not known
+/// ([`super::Class::NoPackage`], which a permissive kernel lets in), then what a module's
+/// signature may not have.
+pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
+    if message.len() > MAX_MESSAGE {
+        return Err(Error::LongMessage);
+    }
     let mut outer = Reader::new(message);
     let mut content_info = outer.element(der::SEQUENCE)?.reader();
     outer.finish()?;
@@ -151,58 +225,64 @@ pub fn parse(message: &[u8]) -> Result<SignedData<'_>, Error> {
     };
 
     // Not used, neither here nor in C: what counts is what each SignerInfo says.
-    let mut digests = fields.element(der::SET)?.reader();
-    while !digests.is_empty() {
-        algorithm(&mut digests)?;
-    }
+    fields.each_of(der::SET, |digests| algorithm(digests).map(|_| ()))?;
 
     let (content_type, embedded) = encapsulated_content(&mut fields)?;
-    let has_certificates = certificates(&mut fields)?;
+    let mut unknown = Unknown(None);
+    let certificates = certificates(&mut fields, dialect, &mut unknown)?;
     if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
         return Err(Error::RevocationList(revocation_lists.at));
     }
 
-    let mut infos = fields.element(der::SET)?.reader();
-    fields.finish()?;
-
     let mut signers = [None; MAX_SIGNERS];
     let mut slots = signers.iter_mut();
-    let mut unknown = None;
     let (mut with_attributes, mut without_attributes) = (false, false);
-    while !infos.is_empty() {
-        let info = signer_info(&mut infos, version)?;
+    let mut only_ml_dsa = true;
+    fields.each_of(der::SET, |infos| {
+        let info = signer_info(infos, version, content_type, dialect)?;
         let slot = slots.next().ok_or(Error::TooManySigners)?;
-        match info.known {
-            Ok(signer) => *slot = Some(signer),
-            Err(error) => unknown = unknown.or(Some(error)),
-        }
         with_attributes |= info.signed_attributes;
         without_attributes |= !info.signed_attributes;
-    }
+        *slot = unknown.note(info.known);
+        only_ml_dsa &= slot.as_ref().is_some_and(|signer| signer.key.is_ml_dsa());
+        Ok(())
+    })?;
+    fields.finish()?;
 
-    if let Some(error) = unknown {
-        return Err(error);
-    }
-    match (with_attributes, without_attributes) {
-        (false, false) => return Err(Error::NoSigner),
-        (true, true) => return Err(Error::MixedSignedAttributes),
-        _ => {}
-    }
-    if embedded {
-        return Err(Error::EmbeddedContent);
-    }
-    if content_type != ContentType::Data {
-        return Err(Error::NotData);
-    }
-    if with_attributes {
-        return Err(Error::SignedAttributes);
-    }
-    // INVARIANT: with no unknown algorithm, each signer has filled its slot, from the first on,
-    // and there is one, since one was without attributes.
-    Ok(SignedData {
-        signers,
-        has_certificates,
+    let judge = || {
+        if let Unknown(Some(error)) = unknown {
+            return Err(error);
+        }
+        if with_attributes && without_attributes {
+            return Err(Error::MixedSignedAttributes);
+        }
+        if embedded {
+            return Err(Error::EmbeddedContent);
+        }
+        if content_type != ContentType::Data {
+            return Err(Error::NotData);
+        }
+        if with_attributes && !(dialect.ml_dsa_attributes && only_ml_dsa) {
+            return Err(Error::SignedAttributes);
+        }
+        // INVARIANT: with no unknown algorithm, each signer has filled its slot, from the first
+        // on, and there is one, since the set is not empty.
+        Ok(SignedData { signers })
+    };
+    Ok(Message {
+        certificates,
+        signed_data: judge(),
     })
+}
+
+/// The first algorithm that is not known, if there is one.
+struct Unknown(Option<Error>);
+
+impl Unknown {
+    /// The value, if all its algorithms are known.
+    fn note<T>(&mut self, known: Result<T, Error>) -> Option<T> {
+        known.map_err(|error| self.0 = self.0.or(Some(error))).ok()
+    }
 }
 
 /// Reads EncapsulatedContentInfo: the type, and whether there is content.
@@ -225,21 +305,34 @@ fn encapsulated_content(fields: &mut Reader<'_>) -> Result<(ContentType, bool), 
     Ok((content_type, embedded.is_some()))
 }
 
-/// Skips the certificates; says whether there are any.
-fn certificates(fields: &mut Reader<'_>) -> Result<bool, Error> {
-    let Some(set) = fields.optional(der::context_constructed(0))? else {
-        return Ok(false);
+/// Reads the certificates.
+fn certificates<'a>(
+    fields: &mut Reader<'a>,
+    dialect: Dialect,
+    unknown: &mut Unknown,
+) -> Result<Certificates<'a>, Error> {
+    let set = match fields.optional(der::context_constructed(0))? {
+        Some(set) => set.reader(),
+        None => Reader::new(&[]),
     };
-    let mut set = set.reader();
-    let any = !set.is_empty();
-    while !set.is_empty() {
-        set.element(der::SEQUENCE)?;
+    let mut rest = set;
+    let mut count = 0..MAX_CERTIFICATES;
+    while !rest.is_empty() {
+        let encoded = rest.element(der::SEQUENCE)?;
+        count.next().ok_or(Error::TooManyCertificates)?;
+        match x509::parse(&encoded, dialect.ml_dsa) {
+            Err(error) if error.class() != Class::NoPackage => return Err(error),
+            known => unknown.note(known),
+        };
     }
-    Ok(any)
+    // INVARIANT: all of it was read as elements, and counted.
+    Ok(Certificates { set })
 }
 
 /// Reads an AlgorithmIdentifier (RFC 5280 section 4.1.1.2).
-fn algorithm<'a>(input: &mut Reader<'a>) -> Result<(&'a [u8], Option<Element<'a>>), Error> {
+pub(super) fn algorithm<'a>(
+    input: &mut Reader<'a>,
+) -> Result<(&'a [u8], Option<Element<'a>>), Error> {
     let mut fields = input.element(der::SEQUENCE)?.reader();
     let oid = fields.oid()?;
     let parameters = if fields.is_empty() {
@@ -252,7 +345,7 @@ fn algorithm<'a>(input: &mut Reader<'a>) -> Result<(&'a [u8], Option<Element<'a>
 }
 
 /// For algorithms that have no parameters: none, or NULL (RFC 5754 section 2, RFC 8017 A.1).
-fn no_parameters(parameters: Option<Element<'_>>) -> Result<(), Error> {
+pub(super) fn no_parameters(parameters: Option<Element<'_>>) -> Result<(), Error> {
     match parameters {
         None => Ok(()),
         Some(Element {
@@ -271,8 +364,13 @@ struct ParsedSigner<'a> {
     signed_attributes: bool,
 }
 
-/// Reads one SignerInfo of a SignedData of this version.
-fn signer_info<'a>(infos: &mut Reader<'a>, message_version: u8) -> Result<ParsedSigner<'a>, Error> {
+/// Reads one SignerInfo of a SignedData of this version and content type.
+fn signer_info<'a>(
+    infos: &mut Reader<'a>,
+    message_version: u8,
+    content_type: ContentType,
+    dialect: Dialect,
+) -> Result<ParsedSigner<'a>, Error> {
     let mut fields = infos.element(der::SEQUENCE)?.reader();
 
     let version_at = fields.at();
@@ -286,23 +384,30 @@ fn signer_info<'a>(infos: &mut Reader<'a>, message_version: u8) -> Result<Parsed
 
     let digest_at = fields.at();
     let (digest_oid, digest_parameters) = algorithm(&mut fields)?;
-    let signed_attributes = attributes(&mut fields, 0)?;
+    let attributes = match fields.optional(der::context_constructed(0))? {
+        Some(set) => Some(signed_attributes(&set, content_type)?),
+        None if content_type == ContentType::MsIndirectData => {
+            return Err(Error::MissingAttribute(fields.at()))
+        }
+        None => None,
+    };
     let key_at = fields.at();
     let (key_oid, key_parameters) = algorithm(&mut fields)?;
     let signature = fields.element(der::OCTET_STRING)?.content;
-    attributes(&mut fields, 1)?;
+    if let Some(unsigned) = fields.optional(der::context_constructed(1))? {
+        unsigned.each(|set| attribute(set).map(|_| ()))?;
+    }
     fields.finish()?;
 
     let known = match (
         DigestAlgorithm::from_oid(digest_oid),
-        KeyAlgorithm::from_oid(key_oid),
+        KeyAlgorithm::from_oid(key_oid).filter(|key| dialect.ml_dsa || !key.is_ml_dsa()),
     ) {
         (None, _) => Err(Error::UnknownDigest(digest_at)),
         (_, None) => Err(Error::UnknownKeyAlgorithm(key_at)),
         (Some(digest), Some(key)) => {
             no_parameters(digest_parameters)?;
-            // EC-RDSA has parameters of its own, the others have none.
-            if key != KeyAlgorithm::Ecrdsa {
+            if !key.has_parameters() {
                 no_parameters(key_parameters)?;
             }
             Ok(SignerInfo {
@@ -310,12 +415,13 @@ fn signer_info<'a>(infos: &mut Reader<'a>, message_version: u8) -> Result<Parsed
                 digest,
                 key,
                 signature,
+                attributes,
             })
         }
     };
     Ok(ParsedSigner {
         known,
-        signed_attributes,
+        signed_attributes: attributes.is_some(),
     })
 }
 
@@ -324,44 +430,117 @@ fn issuer_and_serial<'a>(fields: &mut Reader<'a>) -> Result<SignerId<'a>, Error>
     let sid = fields.element(der::SEQUENCE)?;
     let at = sid.at;
     let mut sid = sid.reader();
-    let issuer = sid.element(der::SEQUENCE)?;
-    name::check(issuer.reader())?;
+    let issuer = name::read(&mut sid)?;
     let serial = sid.integer()?;
     sid.finish()?;
-    // A SEQUENCE's length counts its parts, so the sum cannot overflow.
-    if issuer.content.len().saturating_add(serial.len()) > MAX_SIGNER_ID {
-        return Err(Error::LongSignerId(at));
-    }
-    Ok(SignerId::IssuerAndSerial {
-        issuer: issuer.content,
-        serial,
-    })
+    let KeyId(serial, issuer) = KeyId::by_serial(serial, issuer, at)?;
+    Ok(SignerId::IssuerAndSerial { issuer, serial })
 }
 
 /// Reads `[0] IMPLICIT SubjectKeyIdentifier`.
 fn subject_key_id<'a>(fields: &mut Reader<'a>) -> Result<SignerId<'a>, Error> {
     let id = fields.element(der::context(0))?;
-    match id.content.len() {
-        0 => Err(Error::EmptySignerId(id.at)),
-        1..=MAX_SIGNER_ID => Ok(SignerId::SubjectKeyId(id.content)),
-        _ => Err(Error::LongSignerId(id.at)),
+    let KeyId(id, _) = KeyId::by_key_id(&id)?;
+    Ok(SignerId::SubjectKeyId(id))
+}
+
+/// Reads one Attribute: its type's identifier, and the set of its values, of which there is one
+/// at least.
+fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], Element<'a>), Error> {
+    let mut fields = attributes.element(der::SEQUENCE)?.reader();
+    let kind = fields.oid()?;
+    let values = fields.element(der::SET)?;
+    fields.finish()?;
+    values.each(|values| values.any().map(|_| ()))?;
+    Ok((kind, values))
+}
+
+/// The one value of an attribute that may have no more.
+fn only<'a>(values: &Element<'a>) -> Result<Element<'a>, Error> {
+    let mut values = values.reader();
+    let value = values.any()?;
+    if values.is_empty() {
+        Ok(value)
+    } else {
+        Err(Error::RepeatedAttribute(value.at))
     }
 }
 
-/// Skips `[number] IMPLICIT SET OF Attribute`, if it is there; says whether it is.
-fn attributes(fields: &mut Reader<'_>, number: u8) -> Result<bool, Error> {
-    let Some(set) = fields.optional(der::context_constructed(number))? else {
-        return Ok(false);
-    };
-    let mut set = set.reader();
-    while !set.is_empty() {
-        let mut attribute = set.element(der::SEQUENCE)?.reader();
-        attribute.oid()?;
-        let mut values = attribute.element(der::SET)?.reader();
-        attribute.finish()?;
-        while !values.is_empty() {
-            values.any()?;
+/// Reads SignedAttributes as C does (`pkcs7_sig_note_authenticated_attr()`): type of the content
+/// and digest must be there, what C knows must be there once, and some only in Authenticode.
+fn signed_attributes<'a>(
+    set: &Element<'a>,
+    content_type: ContentType,
+) -> Result<SignedAttributes<'a>, Error> {
+    let mut has_content_type = false;
+    let mut message_digest = None;
+    let mut signing_time = None;
+    // S/MIME capabilities, SpcSpOpusInfo, SpcStatementType.
+    let mut authenticode = [false; 3];
+
+    set.each(|attributes| {
+        let at = attributes.at();
+        let (kind, values) = attribute(attributes)?;
+        let once = |first: bool| {
+            if first {
+                Ok(())
+            } else {
+                Err(Error::RepeatedAttribute(at))
+            }
+        };
+        let [capabilities, opus, statement] = &mut authenticode;
+        let seen = match (kind.strip_prefix(oid::PKCS9), kind) {
+            (Some([3]), _) => {
+                let value = only(&values)?;
+                once(!has_content_type)?;
+                has_content_type = true;
+                let same = match Reader::new(value.whole).oid() {
+                    Ok(oid::DATA) => content_type == ContentType::Data,
+                    Ok(oid::MS_INDIRECT_DATA) => content_type == ContentType::MsIndirectData,
+                    _ => false,
+                };
+                return if same {
+                    Ok(())
+                } else {
+                    Err(Error::ContentTypeAttribute(value.at))
+                };
+            }
+            (Some([4]), _) => {
+                let value = only(&values)?;
+                once(message_digest.is_none())?;
+                if value.tag != der::OCTET_STRING {
+                    return Err(Error::UnexpectedTag(value.at));
+                }
+                message_digest = Some(value.content);
+                return Ok(());
+            }
+            (Some([5]), _) => {
+                let value = only(&values)?;
+                once(signing_time.is_none())?;
+                signing_time = Some(time::decode(&value)?);
+                return Ok(());
+            }
+            (Some([15]), _) => capabilities,
+            (_, oid::MS_SP_OPUS_INFO) => opus,
+            (_, oid::MS_STATEMENT_TYPE) => statement,
+            _ => return Ok(()),
+        };
+        only(&values)?;
+        once(!*seen)?;
+        *seen = true;
+        if content_type == ContentType::MsIndirectData {
+            Ok(())
+        } else {
+            Err(Error::AuthenticodeAttribute(at))
         }
+    })?;
+
+    match (has_content_type, message_digest, set.whole) {
+        (true, Some(message_digest), [_, after_tag @ ..]) => Ok(SignedAttributes {
+            after_tag,
+            message_digest,
+            signing_time,
+        }),
+        _ => Err(Error::MissingAttribute(set.at)),
     }
-    Ok(true)
 }

@@ -7,14 +7,22 @@
 
 use super::error::Error;
 
+/// `BOOLEAN`.
+pub(super) const BOOLEAN: u8 = 0x01;
 /// `INTEGER`.
 pub(super) const INTEGER: u8 = 0x02;
+/// `BIT STRING`.
+pub(super) const BIT_STRING: u8 = 0x03;
 /// `OCTET STRING`.
 pub(super) const OCTET_STRING: u8 = 0x04;
 /// `NULL`.
 pub(super) const NULL: u8 = 0x05;
 /// `OBJECT IDENTIFIER`.
 pub(super) const OID: u8 = 0x06;
+/// `UTCTime`.
+pub(super) const UTC_TIME: u8 = 0x17;
+/// `GeneralizedTime`.
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
 /// `SEQUENCE` and `SEQUENCE OF`.
 pub(super) const SEQUENCE: u8 = 0x30;
 /// `SET` and `SET OF`.
@@ -37,19 +45,36 @@ pub struct Element<'a> {
     pub tag: u8,
     /// The octets after tag and length.
     pub content: &'a [u8],
+    /// All of its octets, tag and length included.
+    pub whole: &'a [u8],
     /// Offset of the tag from the start of the message, in octets.
     pub at: usize,
-    /// Offset of the content from the start of the message, in octets.
-    content_at: usize,
 }
 
 impl<'a> Element<'a> {
     /// A reader of what is inside.
     pub fn reader(&self) -> Reader<'a> {
+        // Neither can overflow: the content is the end of the whole, which is part of a slice.
+        let header = self.whole.len().saturating_sub(self.content.len());
         Reader {
             rest: self.content,
-            at: self.content_at,
+            at: self.at.saturating_add(header),
         }
+    }
+
+    /// Gives each of the elements inside to `each`, which reads one. There must be one.
+    pub fn each(
+        &self,
+        mut each: impl FnMut(&mut Reader<'a>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut inside = self.reader();
+        if inside.is_empty() {
+            return Err(Error::EmptySet(self.at));
+        }
+        while !inside.is_empty() {
+            each(&mut inside)?;
+        }
+        Ok(())
     }
 }
 
@@ -89,14 +114,32 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The tag of the next element, if there is one.
+    pub fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
     /// Reads the next element, whatever it is.
+    #[inline(always)]
     pub fn any(&mut self) -> Result<Element<'a>, Error> {
-        let at = self.at;
-        let (&tag, after_tag) = self.rest.split_first().ok_or(Error::Truncated(at))?;
-        if tag & 0x1f == 0x1f {
-            return Err(Error::LongTag(at));
-        }
-        let (&first, after_first) = after_tag.split_first().ok_or(Error::Truncated(at))?;
+        self.read(None)
+    }
+
+    /// Reads the next element, which must have this tag.
+    #[inline(always)]
+    pub fn element(&mut self, tag: u8) -> Result<Element<'a>, Error> {
+        self.read(Some(tag))
+    }
+
+    /// Reads the next element. Most of the time that reading a message takes is spent here: one
+    /// function, so that an element is not handed through two.
+    fn read(&mut self, wanted: Option<u8>) -> Result<Element<'a>, Error> {
+        let (at, all) = (self.at, self.rest);
+        let (tag, first, after_first) = match all {
+            [tag, ..] if tag & 0x1f == 0x1f => return Err(Error::LongTag(at)),
+            [tag, first, after_first @ ..] => (*tag, *first, after_first),
+            _ => return Err(Error::Truncated(at)),
+        };
         let (length, after_length) = match first {
             0x00..=0x7f => (usize::from(first), after_first),
             0x80 => return Err(Error::IndefiniteLength(at)),
@@ -105,34 +148,28 @@ impl<'a> Reader<'a> {
         };
         let content = after_length.get(..length).ok_or(Error::Truncated(at))?;
         let rest = after_length.get(length..).ok_or(Error::Truncated(at))?;
+        // Last, so that what is cut off is said to be cut off.
+        if wanted.is_some_and(|wanted| wanted != tag) {
+            return Err(Error::UnexpectedTag(at));
+        }
 
-        // Neither sum can overflow: both are offsets inside one slice.
-        let content_at = at.saturating_add(self.rest.len().saturating_sub(after_length.len()));
-        self.at = content_at.saturating_add(length);
+        // Neither can overflow: both are offsets inside one slice.
+        let whole_len = all.len().saturating_sub(rest.len());
+        let whole = all.get(..whole_len).ok_or(Error::Truncated(at))?;
+        self.at = at.saturating_add(whole_len);
         self.rest = rest;
         Ok(Element {
             tag,
             content,
+            whole,
             at,
-            content_at,
         })
-    }
-
-    /// Reads the next element, which must have this tag.
-    pub fn element(&mut self, tag: u8) -> Result<Element<'a>, Error> {
-        let at = self.at;
-        let element = self.any()?;
-        if element.tag == tag {
-            Ok(element)
-        } else {
-            Err(Error::UnexpectedTag(at))
-        }
     }
 
     /// Reads the next element if it has this tag, else leaves it where it is.
     pub fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Error> {
-        match self.rest.first() {
-            Some(&next) if next == tag => self.any().map(Some),
+        match self.peek() {
+            Some(next) if next == tag => self.any().map(Some),
             _ => Ok(None),
         }
     }
@@ -140,7 +177,12 @@ impl<'a> Reader<'a> {
     /// Reads an INTEGER and returns its content octets: at least one, big endian, two's
     /// complement, no more of them than it needs.
     pub fn integer(&mut self) -> Result<&'a [u8], Error> {
-        let Element { content, at, .. } = self.element(INTEGER)?;
+        self.integer_tagged(INTEGER)
+    }
+
+    /// Reads an INTEGER that has an implicit tag.
+    pub fn integer_tagged(&mut self, tag: u8) -> Result<&'a [u8], Error> {
+        let Element { content, at, .. } = self.element(tag)?;
         match content {
             [] => Err(Error::BadInteger(at)),
             [0x00, next, ..] if next & 0x80 == 0 => Err(Error::BadInteger(at)),
@@ -149,18 +191,45 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a BIT STRING that holds whole octets, and returns them.
+    pub fn octets_of_bit_string(&mut self) -> Result<&'a [u8], Error> {
+        let Element { content, at, .. } = self.element(BIT_STRING)?;
+        match content.split_first() {
+            Some((0, octets)) => Ok(octets),
+            _ => Err(Error::BadBitString(at)),
+        }
+    }
+
+    /// Reads a BOOLEAN.
+    pub fn boolean(&mut self) -> Result<bool, Error> {
+        let Element { content, at, .. } = self.element(BOOLEAN)?;
+        match content {
+            [0x00] => Ok(false),
+            [0xff] => Ok(true),
+            _ => Err(Error::BadBoolean(at)),
+        }
+    }
+
+    /// Reads the element of this tag, a SET OF or SEQUENCE OF, and gives each of its elements to
+    /// `each`, which reads one. There must be one, as for the kernel's C decoder.
+    pub fn each_of(
+        &mut self,
+        tag: u8,
+        each: impl FnMut(&mut Reader<'a>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.element(tag)?.each(each)
+    }
+
     /// Reads an OBJECT IDENTIFIER and returns its content octets.
     pub fn oid(&mut self) -> Result<&'a [u8], Error> {
         let Element { content, at, .. } = self.element(OID)?;
-        let mut start_of_arc = true;
-        for &octet in content {
-            // An arc that starts with a zero of seven bits is padded.
-            if start_of_arc && octet == 0x80 {
-                return Err(Error::BadOid(at));
-            }
-            start_of_arc = octet & 0x80 == 0;
-        }
-        if content.is_empty() || !start_of_arc {
+        // An arc ends with an octet below 0x80, and one that starts with 0x80 is padded. Few
+        // identifiers have such an octet at all.
+        let whole_arcs = match content {
+            [] | [0x80, ..] => false,
+            [.., last] => *last < 0x80,
+        };
+        if !whole_arcs || (content.contains(&0x80) && has_padded_arc(content)) {
             return Err(Error::BadOid(at));
         }
         Ok(content)
@@ -180,4 +249,11 @@ fn long_length(count: usize, input: &[u8], at: usize) -> Result<(usize, &[u8]), 
     }
     let length = usize::try_from(length).map_err(|_| Error::HugeLength(at))?;
     Ok((length, rest))
+}
+
+/// Whether an arc behind the first one starts with a zero of seven bits.
+#[cold]
+fn has_padded_arc(content: &[u8]) -> bool {
+    let mut pairs = content.windows(2);
+    pairs.any(|pair| matches!(pair, [0x00..=0x7f, 0x80]))
 }

@@ -32,6 +32,8 @@ pub enum Error {
     /// The module is larger than the kernel's digests take in one call.
     TooLarge,
 
+    /// The message is longer than C's decoder takes ([`super::cms::MAX_MESSAGE`]).
+    LongMessage,
     /// An element ends after the one that holds it, or a header is cut off.
     Truncated(usize),
     /// A tag other than the one that the grammar has here.
@@ -50,6 +52,28 @@ pub enum Error {
     BadInteger(usize),
     /// An OBJECT IDENTIFIER that is empty, cut off or padded (X.690 8.19).
     BadOid(usize),
+    /// A SET OF or SEQUENCE OF without an element, where C's decoder wants one.
+    EmptySet(usize),
+    /// A BIT STRING that does not hold whole octets, or none.
+    BadBitString(usize),
+    /// A BOOLEAN that is neither of its two encodings (X.690 11.1).
+    BadBoolean(usize),
+    /// A time that is none, or in a form that certificates do not have (RFC 5280 section 4.1.2.5).
+    BadTime(usize),
+    /// A certificate has two extensions of one kind.
+    DuplicateExtension(usize),
+    /// Basic constraints that do not start with a TRUE, or of more than 127 octets.
+    BasicConstraints(usize),
+    /// The two names of a certificate's signature algorithm differ.
+    CertificateAlgorithms(usize),
+    /// A signed attribute is missing: the content's type, its digest, or all of Authenticode's.
+    MissingAttribute(usize),
+    /// The attribute with the content's type says something else than the message.
+    ContentTypeAttribute(usize),
+    /// A signed attribute is there twice, or has two values.
+    RepeatedAttribute(usize),
+    /// A signed attribute of Authenticode, in a message that is none.
+    AuthenticodeAttribute(usize),
     /// Parameters other than none or NULL for an algorithm that takes none.
     AlgorithmParameters(usize),
     /// A key identifier, or an issuer with its serial number, that is empty.
@@ -67,10 +91,10 @@ pub enum Error {
     UnknownVersion(usize),
     /// The content is of a type that is neither data nor Authenticode.
     UnknownContentType(usize),
-    /// The message has no signer.
-    NoSigner,
     /// The message has more signers than [`super::cms::MAX_SIGNERS`].
     TooManySigners,
+    /// The message has more certificates than [`super::cms::MAX_CERTIFICATES`].
+    TooManyCertificates,
     /// Some signers have signed attributes, others have none.
     MixedSignedAttributes,
 
@@ -90,8 +114,26 @@ pub enum Error {
 
     /// None of the signers' keys is trusted.
     NoKey,
-    /// The signer is not trusted itself, and the certificates in the message are not followed.
-    UntrustedChain,
+    /// The signature does not verify with the certificate that the message itself has for the
+    /// signer. The error number is the platform's.
+    EmbeddedSignature(i32),
+    /// A certificate in the message is not signed by the one that it names, or not by itself. The
+    /// error number is the platform's.
+    CertificateSignature(i32),
+    /// A certificate in the message is signed over a digest that is not built in, and the chain
+    /// depends on that signature.
+    CertificateDigest,
+    /// A certificate in the message names its authority by serial number and by key identifier,
+    /// and the two are not of one certificate.
+    AuthorityMismatch,
+    /// A certificate in the message is blacklisted, and a signer depends on it.
+    BlacklistedCertificate,
+    /// The signed attributes have the digest of something else.
+    AttributeDigest,
+    /// The digest in the signed attributes has not the algorithm's length.
+    AttributeDigestLength,
+    /// Signed at a time when the certificate in the message was not valid.
+    SigningTime,
     /// The key is trusted, the signature is not its own or not of this module.
     BadSignature,
     /// The signer is on the list of revoked keys.
@@ -110,6 +152,8 @@ pub enum Class {
     NoData,
     /// ENOPKG: the signature needs something that this kernel does not have.
     NoPackage,
+    /// EMSGSIZE: the signature is longer than can be read.
+    MessageSize,
     /// ENOKEY: nobody that this kernel trusts has signed.
     NoKey,
     /// EBADMSG: the signature cannot be read.
@@ -150,6 +194,15 @@ impl Error {
             | Error::TrailingData(_)
             | Error::BadInteger(_)
             | Error::BadOid(_)
+            | Error::EmptySet(_)
+            | Error::BadBitString(_)
+            | Error::BadBoolean(_)
+            | Error::BadTime(_)
+            | Error::DuplicateExtension(_)
+            | Error::BasicConstraints(_)
+            | Error::MissingAttribute(_)
+            | Error::ContentTypeAttribute(_)
+            | Error::AttributeDigestLength
             | Error::AlgorithmParameters(_)
             | Error::LongSignerId(_)
             | Error::VersionMismatch(_)
@@ -160,20 +213,30 @@ impl Error {
             | Error::NotSignedData
             | Error::UnknownVersion(_)
             | Error::UnknownContentType(_)
-            | Error::NoSigner
+            | Error::CertificateAlgorithms(_)
+            | Error::TooManyCertificates
             | Error::TooManySigners
             | Error::MixedSignedAttributes => Class::Invalid,
 
             Error::TooLarge => Class::TooLarge,
+            Error::LongMessage => Class::MessageSize,
 
             Error::NotData
             | Error::SignedAttributes
-            | Error::UntrustedChain
+            | Error::RepeatedAttribute(_)
+            | Error::AuthenticodeAttribute(_)
+            | Error::CertificateDigest
+            | Error::AuthorityMismatch
+            | Error::BlacklistedCertificate
+            | Error::AttributeDigest
+            | Error::SigningTime
             | Error::BadSignature
             | Error::Revoked
             | Error::Blacklisted => Class::Rejected,
 
-            Error::Platform(code) => Class::Platform(code),
+            Error::EmbeddedSignature(code)
+            | Error::CertificateSignature(code)
+            | Error::Platform(code) => Class::Platform(code),
         }
     }
 }
@@ -206,6 +269,17 @@ impl fmt::Display for Error {
             Error::TrailingData(o) => at(f, "trailing data", o),
             Error::BadInteger(o) => at(f, "malformed integer", o),
             Error::BadOid(o) => at(f, "malformed object identifier", o),
+            Error::EmptySet(o) => at(f, "empty list", o),
+            Error::BadBitString(o) => at(f, "malformed bit string", o),
+            Error::BadBoolean(o) => at(f, "malformed boolean", o),
+            Error::BadTime(o) => at(f, "malformed time", o),
+            Error::DuplicateExtension(o) => at(f, "second extension of one kind", o),
+            Error::BasicConstraints(o) => at(f, "malformed basic constraints", o),
+            Error::CertificateAlgorithms(o) => at(f, "second, other signature algorithm", o),
+            Error::MissingAttribute(o) => at(f, "missing signed attribute", o),
+            Error::ContentTypeAttribute(o) => at(f, "signed attribute for another type", o),
+            Error::RepeatedAttribute(o) => at(f, "repeated signed attribute", o),
+            Error::AuthenticodeAttribute(o) => at(f, "Authenticode attribute", o),
             Error::AlgorithmParameters(o) => at(f, "unexpected algorithm parameters", o),
             Error::EmptySignerId(o) => at(f, "empty signer identifier", o),
             Error::LongSignerId(o) => at(f, "oversized signer identifier", o),
@@ -214,8 +288,9 @@ impl fmt::Display for Error {
             Error::NotSignedData => f.write_str("the signature is not a SignedData message"),
             Error::UnknownVersion(o) => at(f, "unknown version", o),
             Error::UnknownContentType(o) => at(f, "unknown content type", o),
-            Error::NoSigner => f.write_str("the signature names no signer"),
             Error::TooManySigners => f.write_str("the signature has too many signers"),
+            Error::TooManyCertificates => f.write_str("the signature has too many certificates"),
+            Error::LongMessage => f.write_str("the signature is longer than 65535 octets"),
             Error::MixedSignedAttributes => {
                 f.write_str("some signers have signed attributes, others have none")
             }
@@ -226,9 +301,25 @@ impl fmt::Display for Error {
             Error::UnknownKeyAlgorithm(o) => at(f, "unsupported signature algorithm", o),
             Error::DigestNotBuiltIn => f.write_str("digest algorithm not built into this kernel"),
             Error::NoKey => f.write_str("signer's key is in no trusted keyring"),
-            Error::UntrustedChain => {
-                f.write_str("signer's key is in no trusted keyring, certificates in the signature are not followed")
+            Error::EmbeddedSignature(_) => {
+                f.write_str("signature does not match its own certificate: altered after signing?")
             }
+            Error::CertificateSignature(_) => {
+                f.write_str("a certificate in the signature is not signed as it says")
+            }
+            Error::CertificateDigest => {
+                f.write_str("a certificate in the signature needs a digest that is not built in")
+            }
+            Error::AuthorityMismatch => {
+                f.write_str("a certificate in the signature names two authorities")
+            }
+            Error::BlacklistedCertificate => {
+                f.write_str("a certificate in the signature is blacklisted")
+            }
+            Error::AttributeDigest | Error::AttributeDigestLength => {
+                f.write_str("the signed attributes are of another module: altered after signing?")
+            }
+            Error::SigningTime => f.write_str("signed while the signer's certificate was not valid"),
             Error::BadSignature => f.write_str("signature does not match: altered after signing?"),
             Error::Revoked => f.write_str("signer's key is revoked"),
             Error::Blacklisted => f.write_str("the file's hash is blacklisted"),

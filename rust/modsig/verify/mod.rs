@@ -6,27 +6,32 @@
 //! program has to bring stands behind [`Platform`], so both come to the same verdict by the same
 //! code. The data flows one way:
 //!
-//! [`trailer::split`] -> [`cms::parse`] -> [`Platform::find_key`] -> [`Platform::digest`] ->
-//! [`Platform::verify`] -> [`policy::decide`]
+//! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
+//! [`Platform::find_key`] -> [`Platform::digest`] -> [`Platform::verify`] -> [`policy::decide`]
 
 #![forbid(unsafe_code)]
 
 pub mod algorithm;
+mod chain;
 pub mod cms;
 pub mod der;
 pub mod error;
 mod name;
 mod oid;
 pub mod policy;
+mod signers;
+pub mod time;
 pub mod trailer;
+pub mod x509;
 
 pub use self::{
-    algorithm::{DigestAlgorithm, KeyAlgorithm},
-    cms::{SignerId, SignerInfo},
+    algorithm::{DigestAlgorithm, KeyAlgorithm, PublicKeyAlgorithm},
+    cms::{KeyId, SignerId, SignerInfo},
     error::{Class, Error},
+    x509::PublicKey,
 };
 
-use self::cms::SignedData;
+use self::{chain::Chain, signers::Signers};
 
 /// The flags of finit_module(2) that matter here: each tells the loader to do without version
 /// information, as `modprobe --force` does.
@@ -46,6 +51,62 @@ pub enum Keyring {
     /// The firmware's keys, which are asked only when no signer is in [`Keyring::Trusted`], and
     /// not by every kernel.
     Platform,
+    /// The keys that are not to be trusted any more.
+    Revoked,
+}
+
+/// What became of the search for a key by two identifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<K> {
+    /// The key.
+    Found(K),
+    /// No key has the first identifier.
+    Unknown,
+    /// A key has the first identifier, but not the second.
+    Mismatch,
+}
+
+/// What became of a signature that was checked with a key out of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// The key made the signature.
+    Good,
+    /// The platform lacks what the check takes (the kernel's ENOPKG).
+    Unsupported,
+    /// It did not, and this is the platform's error number.
+    Bad(i32),
+}
+
+/// What kind of thing is asked for on the list of refused hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blacklist {
+    /// A certificate: the digest is of its TBSCertificate.
+    Certificate,
+    /// A module: the digest is of the whole file, trailer and marker included.
+    File,
+}
+
+/// How the C verifier of a tree goes about things, where trees differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// What its parser knows.
+    pub dialect: cms::Dialect,
+    /// What a certificate is blacklisted by.
+    pub certificate_hash: CertificateHash,
+    /// Whether it asks for blacklisted files.
+    pub file_hashes: bool,
+}
+
+/// The digest by which a certificate is blacklisted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateHash {
+    /// The tree has no list.
+    #[default]
+    None,
+    /// SHA-256.
+    Sha256,
+    /// The one that its signature is over; none if that is not built in.
+    OfSignature,
 }
 
 /// An error of the platform that says nothing of the module: its own error number.
@@ -89,14 +150,33 @@ impl Digest {
 /// What a key is asked about.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature<'a> {
-    /// How the digest was signed.
+    /// How it was signed.
     pub key: KeyAlgorithm,
-    /// What the content was digested with.
-    pub digest_algorithm: DigestAlgorithm,
-    /// The digest of the content.
-    pub digest: &'a [u8],
+    /// What was signed.
+    pub signed: Signed<'a>,
     /// The signature value, from the message.
-    pub signature: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// What was signed, in the form in which the algorithm takes it.
+#[derive(Clone, Copy, Debug)]
+pub enum Signed<'a> {
+    /// A digest of it.
+    Digest {
+        /// What it was digested with.
+        algorithm: DigestAlgorithm,
+        /// The octets of the digest.
+        octets: &'a [u8],
+    },
+    /// Itself; only for ML-DSA.
+    Data(&'a [u8]),
+    /// Signed attributes; only for ML-DSA.
+    Attributes {
+        /// What the content was digested with.
+        algorithm: DigestAlgorithm,
+        /// What is signed is these octets behind one of 0x31 (the tag of a SET OF).
+        after_tag: &'a [u8],
+    },
 }
 
 /// What the verifier needs of the world around it.
@@ -106,27 +186,37 @@ pub trait Platform {
     /// A digest algorithm, ready for use.
     type Hash;
 
+    /// How this tree's C verifier goes about things.
+    fn tree(&self) -> Tree;
+
     /// Readies a digest algorithm; `None` if this platform does not have it.
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError>;
 
     /// Digests `content`.
     fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError>;
 
-    /// Whether the signer is on the list of revoked keys.
-    fn is_revoked(&self, signer: &SignerId<'_>) -> Result<bool, PlatformError>;
-
-    /// Looks for the signer's key.
+    /// Looks for a key that is filed under the first identifier (either of its two), and, if a
+    /// second one is given, has that as its SubjectKeyIdentifier. Without a first one, the second
+    /// takes its place. At least one is given.
     fn find_key(
         &self,
         keyring: Keyring,
-        signer: &SignerId<'_>,
-    ) -> Result<Option<Self::Key>, PlatformError>;
+        first: Option<KeyId<'_>>,
+        second: Option<KeyId<'_>>,
+    ) -> Result<Lookup<Self::Key>, PlatformError>;
 
     /// Whether this key made this signature.
     fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError>;
 
-    /// Whether a file, trailer and marker included, is on the list of refused files.
-    fn is_blacklisted(&self, file: &[u8]) -> Result<bool, PlatformError>;
+    /// Whether this public key, which is out of the message, made this signature.
+    fn verify_with(
+        &self,
+        key: &PublicKey<'_>,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError>;
+
+    /// Whether a digest is on the list of refused ones.
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError>;
 }
 
 /// What is known of a file after it was checked.
@@ -142,32 +232,45 @@ pub struct Checked<'a> {
 
 /// Checks a module file: `file` is all of it, with whatever was appended.
 pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
-    if flags.ignore_modversions || flags.ignore_vermagic {
-        return Checked {
-            module_len: file.len(),
-            signer: None,
-            result: Err(Error::ForceLoaded),
-        };
-    }
-    let (module_len, outcome) = match trailer::split(file) {
-        Err(unsplit) => (unsplit.module_len, Err((unsplit.error, None))),
-        // The kernel's digests take their length as an `unsigned int`: C cuts it off.
-        Ok(split) if u32::try_from(file.len()).is_err() => {
-            (split.content.len(), Err((Error::TooLarge, None)))
-        }
-        Ok(trailer::Split { content, message }) => (
-            content.len(),
-            check_message(platform, file, content, message),
-        ),
+    let without_signer = |module_len, error| Checked {
+        module_len,
+        signer: None,
+        result: Err(error),
     };
-    let (signer, result) = match outcome {
+    if flags.ignore_modversions || flags.ignore_vermagic {
+        return without_signer(file.len(), Error::ForceLoaded);
+    }
+    let (content, message) = match trailer::split(file) {
+        Ok(trailer::Split { content, message }) => (content, message),
+        Err(unsplit) => return without_signer(unsplit.module_len, unsplit.error),
+    };
+    // The kernel's digests take their length as an `unsigned int`: C cuts it off.
+    if u32::try_from(file.len()).is_err() {
+        return without_signer(content.len(), Error::TooLarge);
+    }
+    let (signer, result) = match check_message(platform, file, content, message) {
         Ok(signer) => (Some(signer), Ok(())),
-        Err((error, signer)) => (signer, Err(error)),
+        Err(Failure { error, signer }) => (signer, Err(error)),
     };
     Checked {
-        module_len,
+        module_len: content.len(),
         signer,
         result,
+    }
+}
+
+/// Why a message is not a good signature, and at which signer that was found.
+struct Failure<'a> {
+    error: Error,
+    signer: Option<SignerInfo<'a>>,
+}
+
+impl<E: Into<Error>> From<E> for Failure<'_> {
+    fn from(error: E) -> Self {
+        Failure {
+            error: error.into(),
+            signer: None,
+        }
     }
 }
 
@@ -177,159 +280,36 @@ fn check_message<'a, P: Platform>(
     file: &[u8],
     content: &[u8],
     message: &'a [u8],
-) -> Result<SignerInfo<'a>, (Error, Option<SignerInfo<'a>>)> {
-    let message = cms::parse(message).map_err(|error| (error, None))?;
-    let signer = Signers {
-        platform,
-        message: &message,
-        content,
-        hashed: None,
-    }
-    .check()?;
+) -> Result<SignerInfo<'a>, Failure<'a>> {
+    let tree = platform.tree();
+    let message = cms::parse(message, tree.dialect)?;
+    // C checks the signatures of certificates on themselves while it parses.
+    let chain = Chain::new(platform, tree, message.certificates)?;
+    let signed_data = message.signed_data.as_ref().map_err(|error| *error)?;
+    let signer = Signers::new(platform, signed_data, chain, content).check()?;
     // The dearest question last: it takes a digest of the whole file.
-    match platform.is_blacklisted(file) {
-        Ok(false) => Ok(signer),
-        Ok(true) => Err((Error::Blacklisted, Some(signer))),
-        Err(error) => Err((error.into(), Some(signer))),
+    if tree.file_hashes && is_file_blacklisted(platform, file)? {
+        return Err(Failure {
+            error: Error::Blacklisted,
+            signer: Some(signer),
+        });
+    }
+    Ok(signer)
+}
+
+/// Whether the SHA-256 of a whole file is on the list of refused ones.
+fn is_file_blacklisted<P: Platform>(platform: &P, file: &[u8]) -> Result<bool, Error> {
+    match sha256(platform, file)? {
+        Some(digest) => Ok(platform.is_blacklisted(Blacklist::File, &digest)?),
+        // The kernel's configuration sees to it that this cannot be.
+        None => Err(Error::DigestNotBuiltIn),
     }
 }
 
-/// A digest algorithm in use, and what it made of the content once that was asked for.
-struct Hashed<H> {
-    algorithm: DigestAlgorithm,
-    /// `None`: the platform does not have the algorithm.
-    hash: Option<H>,
-    digest: Option<Digest>,
-}
-
-/// The state of going through the signers of a message.
-struct Signers<'p, 'a, P: Platform> {
-    platform: &'p P,
-    message: &'p SignedData<'a>,
-    content: &'p [u8],
-    /// The algorithm that was used last. Signers mostly share one, so the content is mostly
-    /// digested once, where C does it once for each signer.
-    hashed: Option<Hashed<P::Hash>>,
-}
-
-impl<'a, P: Platform> Signers<'_, 'a, P> {
-    /// Goes through the signers as C does (`pkcs7_verify()`, `is_key_on_revocation_list()`,
-    /// `pkcs7_validate_trust()`), but looks for keys before it digests the content, so that a
-    /// signer whom nobody knows costs no digest. See Documentation/differences.md for why no
-    /// module gets in by this that C would refuse.
-    fn check(mut self) -> Result<SignerInfo<'a>, (Error, Option<SignerInfo<'a>>)> {
-        let message = self.message;
-        // Before any trust: also a key that is trusted can be revoked.
-        for signer in message.signers() {
-            let failed = |error| (error, Some(*signer));
-            let revoked = self.has_hash(signer).map_err(failed)?
-                && self
-                    .platform
-                    .is_revoked(&signer.id)
-                    .map_err(|error| failed(error.into()))?;
-            if revoked {
-                return Err(failed(Error::Revoked));
-            }
-        }
-        match self.find_trusted(Keyring::Trusted) {
-            Err((Error::NoKey, _)) => {}
-            outcome => return outcome,
-        }
-        match self.find_trusted(Keyring::Platform) {
-            Err((Error::NoKey, signer)) if message.has_certificates() => {
-                Err((Error::UntrustedChain, signer))
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Looks for a signer whose key is in `keyring`. One is enough, unless the signature of
-    /// another that is there does not verify.
-    fn find_trusted(
-        &mut self,
-        keyring: Keyring,
-    ) -> Result<SignerInfo<'a>, (Error, Option<SignerInfo<'a>>)> {
-        let message = self.message;
-        let mut trusted = None;
-        // The answer if nobody is trusted: C prefers "not supported" over "not known".
-        let mut otherwise = (Error::NoKey, message.signers().next().copied());
-        let mut all_known = true;
-
-        for signer in message.signers() {
-            let failed = |error| (error, Some(*signer));
-            if !self.has_hash(signer).map_err(failed)? {
-                otherwise = (Error::DigestNotBuiltIn, Some(*signer));
-                continue;
-            }
-            let Some(key) = self
-                .platform
-                .find_key(keyring, &signer.id)
-                .map_err(|error| failed(error.into()))?
-            else {
-                all_known = false;
-                continue;
-            };
-            if !self.verify(&key, signer).map_err(failed)? {
-                return Err((Error::BadSignature, Some(*signer)));
-            }
-            trusted = Some(*signer);
-        }
-        // C checks an unknown signer against its certificate in the message, and refuses the module
-        // if that fails. Certificates are not read here, so such a signer spoils the message, but
-        // for one chance: that all signers are in the next keyring.
-        if message.has_certificates() && !all_known {
-            let ask_on = trusted.is_none() && otherwise.0 == Error::NoKey;
-            otherwise.0 = if ask_on {
-                Error::NoKey
-            } else {
-                Error::UntrustedChain
-            };
-            return Err(otherwise);
-        }
-        trusted.ok_or(otherwise)
-    }
-
-    /// Whether the signer's digest algorithm is there; readies it.
-    fn has_hash(&mut self, signer: &SignerInfo<'_>) -> Result<bool, Error> {
-        Ok(self.hashed(signer.digest)?.hash.is_some())
-    }
-
-    /// Checks a signer's signature by a key.
-    fn verify(&mut self, key: &P::Key, signer: &SignerInfo<'_>) -> Result<bool, Error> {
-        let (platform, content) = (self.platform, self.content);
-        let Hashed { hash, digest, .. } = self.hashed(signer.digest)?;
-        let digest = match (&*digest, hash) {
-            (Some(digest), _) => digest,
-            (None, None) => return Err(Error::DigestNotBuiltIn),
-            (None, Some(hash)) => digest.insert(platform.digest(hash, content)?),
-        };
-        Ok(platform.verify(
-            key,
-            &Signature {
-                key: signer.key,
-                digest_algorithm: signer.digest,
-                digest: digest.as_bytes(),
-                signature: signer.signature,
-            },
-        )?)
-    }
-
-    /// The state of this digest algorithm.
-    fn hashed(&mut self, algorithm: DigestAlgorithm) -> Result<&mut Hashed<P::Hash>, Error> {
-        if self
-            .hashed
-            .as_ref()
-            .is_some_and(|hashed| hashed.algorithm != algorithm)
-        {
-            self.hashed = None;
-        }
-        match &mut self.hashed {
-            Some(hashed) => Ok(hashed),
-            none => Ok(none.insert(Hashed {
-                algorithm,
-                hash: self.platform.hash(algorithm)?,
-                digest: None,
-            })),
-        }
+/// The SHA-256 of `octets`, if it is built in.
+fn sha256<P: Platform>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
+    match platform.hash(DigestAlgorithm::Sha256)? {
+        Some(hash) => platform.digest(&hash, octets).map(Some),
+        None => Ok(None),
     }
 }

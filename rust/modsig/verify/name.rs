@@ -11,16 +11,12 @@ use super::{
     oid,
 };
 
-/// Checks that the content of a `Name` has the form that `crypto/asymmetric_keys/x509.asn1` gives
-/// it: a sequence of sets of pairs of a type and any value.
-pub(super) fn check(mut rdns: Reader<'_>) -> Result<(), Error> {
-    while !rdns.is_empty() {
-        let mut attributes = rdns.element(der::SET)?.reader();
-        while !attributes.is_empty() {
-            attribute(&mut attributes)?;
-        }
-    }
-    Ok(())
+/// Reads a `Name` and returns its content, which must have the form that `crypto/asymmetric_keys/x509.asn1` gives
+/// it: a sequence of sets of pairs of a type and any value, none of them empty.
+pub(super) fn read<'a>(input: &mut Reader<'a>) -> Result<&'a [u8], Error> {
+    let name = input.element(der::SEQUENCE)?;
+    name.each(|rdns| rdns.each_of(der::SET, |attributes| attribute(attributes).map(|_| ())))?;
+    Ok(name.content)
 }
 
 /// Reads one `AttributeTypeAndValue`: the type's identifier and the value's octets.

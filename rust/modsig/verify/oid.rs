@@ -23,6 +23,8 @@ pub(super) const STREEBOG512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02
 
 /// rsaEncryption, 1.2.840.113549.1.1.1 (RFC 8017 appendix A.1).
 pub(super) const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// PKCS #1, 1.2.840.113549.1.1, less the last arc.
+pub(super) const PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 /// ecdsa-with-SHA1, 1.2.840.10045.4.1 (RFC 3279 section 2.2.3).
 pub(super) const ECDSA_WITH_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01];
 /// ecdsa-with-SHA2, 1.2.840.10045.4.3 (RFC 5758 section 3.2), less the last arc.
@@ -33,6 +35,34 @@ pub(super) const NIST_SIGNATURE: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0
 pub(super) const GOST2012_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01, 0x01];
 /// id-tc26-gost3410-12-512, 1.2.643.7.1.1.1.2.
 pub(super) const GOST2012_512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01, 0x02];
+
+/// id-tc26-signwithdigest-gost3410-12-256, 1.2.643.7.1.1.3.2.
+pub(super) const GOST2012_SIGNATURE_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x03, 0x02];
+/// id-tc26-signwithdigest-gost3410-12-512, 1.2.643.7.1.1.3.3.
+pub(super) const GOST2012_SIGNATURE_512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x03, 0x03];
+
+/// id-ecPublicKey, 1.2.840.10045.2.1 (RFC 5480 section 2.1.1).
+pub(super) const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+/// secp192r1, 1.2.840.10045.3.1.1 (RFC 5480 section 2.1.1.1), as the next three.
+pub(super) const P192: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01];
+/// secp256r1, 1.2.840.10045.3.1.7.
+pub(super) const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+/// secp384r1, 1.3.132.0.34.
+pub(super) const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+/// secp521r1, 1.3.132.0.35.
+pub(super) const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+
+/// Certificate extensions, 2.5.29 (RFC 5280 section 4.2.1), less the last arc.
+pub(super) const EXTENSION: &[u8] = &[0x55, 0x1d];
+
+/// PKCS #9 attributes, 1.2.840.113549.1.9 (RFC 5652 section 11), less the last arc.
+pub(super) const PKCS9: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09];
+/// Authenticode's SpcStatementType, 1.3.6.1.4.1.311.2.1.11.
+pub(super) const MS_STATEMENT_TYPE: &[u8] =
+    &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x01, 0x0b];
+/// Authenticode's SpcSpOpusInfo, 1.3.6.1.4.1.311.2.1.12.
+pub(super) const MS_SP_OPUS_INFO: &[u8] =
+    &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x01, 0x0c];
 
 /// X.520 attribute types, 2.5.4, less the last arc.
 pub(super) const X520: &[u8] = &[0x55, 0x04];

@@ -7,8 +7,9 @@
 use std::cell::RefCell;
 
 use modsig::verify::{
-    trailer, Digest, DigestAlgorithm, KeyAlgorithm, Keyring, Platform, PlatformError, Signature,
-    SignerId,
+    cms::{self, Dialect, SignedData},
+    trailer, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, KeyId, Keyring, Lookup,
+    Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 pub const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
@@ -19,6 +20,14 @@ pub const SHA512: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03
 pub const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 pub const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 pub const GOST2012: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01, 0x01];
+pub const ML_DSA_44: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 17];
+pub const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 3];
+pub const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 4];
+pub const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 5];
+pub const RSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 11];
+pub const RSA_SHA512: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 13];
+pub const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+pub const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 pub const UNKNOWN: &[u8] = &[0x2a, 0x03, 0x04];
 pub const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
@@ -149,9 +158,131 @@ impl Message {
     }
 }
 
-/// Some certificates: elements of the right tag, whatever is in them.
-pub fn certificates() -> Vec<u8> {
-    tlv(0xa0, &seq(&[&tlv(0x02, &[1])]))
+/// Everything that a tree may know.
+pub const NEWEST: Dialect = Dialect {
+    ml_dsa: true,
+    ml_dsa_attributes: true,
+};
+
+/// Reads a message; what is wrong with it, at whichever stage.
+pub fn parse(der: &[u8]) -> Result<SignedData<'_>, Error> {
+    cms::parse(der, Dialect::default())?.signed_data
+}
+
+/// Signed attributes over [`CONTENT`] as [`Double`] digests it, with these more.
+pub fn signed_attributes(more: &[&[u8]]) -> Vec<u8> {
+    let content_type = seq(&[&oid(CONTENT_TYPE), &set(&[&oid(DATA)])]);
+    let digest = seq(&[&oid(MESSAGE_DIGEST), &set(&[&tlv(0x04, &[0xda; 32])])]);
+    tlv(
+        0xa0,
+        &[&[&content_type[..], &digest], more].concat().concat(),
+    )
+}
+
+/// A certificate, part by part. In [`Double`]'s world a key is a number: its certificate has it
+/// as serial number, its subject's name, its subject key identifier and its public key.
+#[derive(Clone)]
+pub struct Cert {
+    pub version: Vec<u8>,
+    pub serial: Vec<u8>,
+    pub inner: Vec<u8>,
+    pub issuer: Vec<u8>,
+    pub validity: Vec<u8>,
+    pub subject: Vec<u8>,
+    pub key: Vec<u8>,
+    pub unique: Vec<u8>,
+    pub extensions: Vec<Vec<u8>>,
+    pub outer: Vec<u8>,
+    pub signature: Vec<u8>,
+}
+
+/// The Name of a key.
+pub fn name(key: u8) -> Vec<u8> {
+    tlv(0x30, &issuer(&format!("key {key}")))
+}
+
+/// The subject key identifier of a key.
+pub fn key_id(key: u8) -> [u8; 2] {
+    [0x5c, key]
+}
+
+/// One extension, not critical.
+pub fn extension(arc: u8, value: &[u8]) -> Vec<u8> {
+    seq(&[&oid(&[0x55, 0x1d, arc]), &tlv(0x04, value)])
+}
+
+/// The AuthorityKeyIdentifier that names a key by its key identifier.
+pub fn authority_key_id(key: u8) -> Vec<u8> {
+    extension(35, &seq(&[&tlv(0x80, &key_id(key))]))
+}
+
+/// The AuthorityKeyIdentifier that names a certificate by issuer and serial number; with the key
+/// identifier of another key, if one is given.
+pub fn authority_by_serial(key: u8, issuer_key: u8, by_key_id: Option<u8>) -> Vec<u8> {
+    let id = by_key_id.map_or(vec![], |key| tlv(0x80, &key_id(key)));
+    let names = tlv(0xa1, &tlv(0xa4, &name(issuer_key)));
+    extension(35, &seq(&[&id, &names, &tlv(0x82, &[key])]))
+}
+
+/// The certificate of a key, signed by another, which it names by key identifier.
+pub fn cert(key: u8, by: u8) -> Cert {
+    let time = tlv(0x17, b"200101000000Z");
+    let end = tlv(0x17, b"490101000000Z");
+    Cert {
+        version: tlv(0xa0, &tlv(0x02, &[2])),
+        serial: tlv(0x02, &[key]),
+        inner: seq(&[&oid(RSA_SHA256), &[0x05, 0x00]]),
+        issuer: name(by),
+        validity: seq(&[&time, &end]),
+        subject: name(key),
+        key: seq(&[
+            &seq(&[&oid(RSA), &[0x05, 0x00]]),
+            &tlv(0x03, &[0, 0xee, key]),
+        ]),
+        unique: vec![],
+        extensions: vec![
+            extension(14, &tlv(0x04, &key_id(key))),
+            authority_key_id(by),
+        ],
+        outer: seq(&[&oid(RSA_SHA256), &[0x05, 0x00]]),
+        signature: tlv(0x03, &[0, b'b', b'y', by]),
+    }
+}
+
+impl Cert {
+    pub fn der(&self) -> Vec<u8> {
+        let extensions = match &self.extensions[..] {
+            [] => vec![],
+            some => tlv(0xa3, &tlv(0x30, &some.concat())),
+        };
+        let tbs = seq(&[
+            &self.version,
+            &self.serial,
+            &self.inner,
+            &self.issuer,
+            &self.validity,
+            &self.subject,
+            &self.key,
+            &self.unique,
+            &extensions,
+        ]);
+        seq(&[&tbs, &self.outer, &self.signature])
+    }
+}
+
+/// The signer whose certificate is `cert(key, by)`; its signature is by its own key.
+pub fn signer_of(key: u8, by: u8) -> Signer {
+    Signer {
+        sid: seq(&[&name(by), &tlv(0x02, &[key])]),
+        signature: tlv(0x04, &[b'b', b'y', key]),
+        ..signer(key)
+    }
+}
+
+/// The certificates field of a message.
+pub fn certificates(certificates: &[Cert]) -> Vec<u8> {
+    let all: Vec<u8> = certificates.iter().flat_map(Cert::der).collect();
+    tlv(0xa0, &all)
 }
 
 /// The end of a file whose message has this length.
@@ -170,16 +301,27 @@ pub fn file(message: &[u8]) -> Vec<u8> {
 }
 
 /// A platform that writes down what it is asked. Its keys are the last octets of their
-/// identifiers; a signature verifies if it is the word "good".
+/// identifiers (of an issuer and serial number: the serial number's last octet). A signature
+/// verifies if it is the word "good", or "by" and the key's number.
 #[derive(Default)]
 pub struct Double {
+    pub dialect: Dialect,
     pub trusted: Vec<u8>,
     pub platform: Vec<u8>,
     pub revoked: Vec<u8>,
+    /// Keys that are filed under another SubjectKeyIdentifier than one would think.
+    pub other_key_id: Vec<u8>,
+    /// Whether files are looked for on the blacklist, and whether all are on it.
+    pub file_hashes: bool,
     pub blacklist_all: bool,
+    /// Certificates with these octets in them are blacklisted.
+    pub blacklisted: Vec<Vec<u8>>,
+    pub certificate_hash: CertificateHash,
     /// Content other than [`CONTENT`] is fine.
     pub any_content: bool,
     pub missing_hash: Option<DigestAlgorithm>,
+    /// Nothing is known of public keys with this number.
+    pub unsupported_key: Option<u8>,
     /// Answer this error to the question of this name.
     pub fail: Option<(&'static str, i32)>,
     pub asked: RefCell<Vec<&'static str>>,
@@ -205,18 +347,42 @@ impl Double {
             _ => Ok(()),
         }
     }
-}
 
-fn key_of(signer: &SignerId<'_>) -> u8 {
-    match signer {
-        SignerId::IssuerAndSerial { serial, .. } => *serial.last().unwrap(),
-        SignerId::SubjectKeyId(id) => *id.last().unwrap(),
+    fn is_good(&self, key: u8, signature: &Signature<'_>) -> bool {
+        match signature.signed {
+            // The first octet is what was digested.
+            Signed::Digest { algorithm, octets } => {
+                assert_eq!(octets.len(), algorithm.size());
+                assert!(octets[1..].iter().all(|&octet| octet == 0xda));
+            }
+            Signed::Data(data) => assert!(data == CONTENT || data[0] == 0x30),
+            Signed::Attributes { after_tag, .. } => {
+                assert_eq!(usize::from(after_tag[0]), after_tag.len() - 1)
+            }
+        }
+        signature.value == b"good" || signature.value == [b'b', b'y', key]
     }
 }
+
+/// The number of a key.
+fn key_of(KeyId(first, _): KeyId<'_>) -> u8 {
+    *first.last().unwrap()
+}
+
+/// What [`Double`] makes of a certificate: blacklisted ones have a digest of their own.
+const BLACKLISTED: u8 = 0xbb;
 
 impl Platform for Double {
     type Key = u8;
     type Hash = DigestAlgorithm;
+
+    fn tree(&self) -> Tree {
+        Tree {
+            dialect: self.dialect,
+            certificate_hash: self.certificate_hash,
+            file_hashes: self.file_hashes,
+        }
+    }
 
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError> {
         self.ask("hash")?;
@@ -224,27 +390,32 @@ impl Platform for Double {
     }
 
     fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError> {
-        self.ask("digest")?;
+        let is_certificate = content.first() == Some(&0x30);
+        self.ask(if is_certificate {
+            "digest tbs"
+        } else {
+            "digest"
+        })?;
+        let blacklisted = |octets: &Vec<u8>| content.windows(octets.len()).any(|at| at == octets);
         assert!(
-            self.any_content || content == CONTENT,
+            self.any_content || is_certificate || content.starts_with(CONTENT),
             "exactly the module is digested"
         );
         Digest::fill_with(*hash, |octets| {
             octets.fill(0xda);
+            if is_certificate && self.blacklisted.iter().any(blacklisted) {
+                octets[0] = BLACKLISTED;
+            }
             Ok(())
         })
-    }
-
-    fn is_revoked(&self, signer: &SignerId<'_>) -> Result<bool, PlatformError> {
-        self.ask("is_revoked")?;
-        Ok(self.revoked.contains(&key_of(signer)))
     }
 
     fn find_key(
         &self,
         keyring: Keyring,
-        signer: &SignerId<'_>,
-    ) -> Result<Option<Self::Key>, PlatformError> {
+        first: Option<KeyId<'_>>,
+        second: Option<KeyId<'_>>,
+    ) -> Result<Lookup<Self::Key>, PlatformError> {
         let keys = match keyring {
             Keyring::Trusted => {
                 self.ask("find trusted")?;
@@ -254,22 +425,53 @@ impl Platform for Double {
                 self.ask("find platform")?;
                 &self.platform
             }
+            Keyring::Revoked => {
+                self.ask("find revoked")?;
+                &self.revoked
+            }
         };
-        let key = key_of(signer);
-        Ok(keys.contains(&key).then_some(key))
+        let key = key_of(first.or(second).expect("an identifier"));
+        Ok(if !keys.contains(&key) {
+            Lookup::Unknown
+        } else if first.is_some() && second.is_some() && self.other_key_id.contains(&key) {
+            Lookup::Mismatch
+        } else {
+            Lookup::Found(key)
+        })
     }
 
-    fn verify(&self, _key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
         self.ask("verify")?;
-        assert_eq!(signature.digest.len(), signature.digest_algorithm.size());
-        assert!(signature.digest.iter().all(|&octet| octet == 0xda));
-        assert_eq!(signature.key, KeyAlgorithm::Rsa);
-        Ok(signature.signature == b"good")
+        Ok(self.is_good(*key, signature))
     }
 
-    fn is_blacklisted(&self, _file: &[u8]) -> Result<bool, PlatformError> {
-        self.ask("is_blacklisted")?;
-        Ok(self.blacklist_all)
+    fn verify_with(
+        &self,
+        key: &PublicKey<'_>,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        self.ask("verify with")?;
+        let key = *key.octets.last().unwrap();
+        Ok(if self.unsupported_key == Some(key) {
+            Verification::Unsupported
+        } else if self.is_good(key, signature) {
+            Verification::Good
+        } else {
+            Verification::Bad(-129)
+        })
+    }
+
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+        match what {
+            Blacklist::File => {
+                self.ask("is_blacklisted")?;
+                Ok(self.blacklist_all)
+            }
+            Blacklist::Certificate => {
+                self.ask("is certificate blacklisted")?;
+                Ok(digest.as_bytes()[0] == BLACKLISTED)
+            }
+        }
     }
 }
 

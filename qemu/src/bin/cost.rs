@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cost`: what checking a module costs with the Rust verifier, and with the C one (`make bench`).
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use modsig_qemu::{
+    cost::{self, Costs, Input, Key, Sizes, Stages, Stop},
+    initramfs,
+    script::script,
+    vm,
+};
+use serde_json::{json, Value};
+
+/// Counts the instructions that checking a module takes, in Rust and in C
+#[derive(Parser)]
+struct Arguments {
+    /// x86_64 or arm64
+    #[arg(long, default_value = "x86_64")]
+    arch: String,
+    /// Kernel series: 6.12, 7.3 or newest
+    #[arg(long, default_value = "6.12")]
+    kernel: String,
+    /// Unmodified kernel that was built before (else scripts/kernel-build does it)
+    #[arg(long)]
+    c_kernel: Option<PathBuf>,
+    /// Kernel with modsig, likewise
+    #[arg(long)]
+    rust_kernel: Option<PathBuf>,
+    /// Where the figures go, besides those that are there already
+    #[arg(long, default_value = "build/bench.json")]
+    json: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cost: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let arch = vm::arch(&arguments.arch)?;
+    let kernel = |given: &Option<PathBuf>, flavour| match given {
+        Some(directory) => Ok(directory.clone()),
+        None => script("kernel-build", &[&arguments.kernel, arch.name, flavour]),
+    };
+    let c = kernel(&arguments.c_kernel, "c")?;
+    let rust = kernel(&arguments.rust_kernel, "permissive")?;
+    let keys = script("test-keys", &[])?;
+
+    // One module for both.
+    let module = c.join("modules/test_module.ko");
+    let module = fs::read(&module).with_context(|| module.display().to_string())?;
+    let inputs = cost::inputs(&module, &keys)?;
+    let costs = [
+        measure(arch, &c, &inputs, "c")?,
+        measure(arch, &rust, &inputs, "rust")?,
+    ];
+    let name = c.file_name().and_then(|name| name.to_str());
+    let series = name
+        .and_then(|name| name.split('-').next())
+        .context("the kernel's directory has an odd name")?;
+    let beside = |kernel: &Path, suffix| {
+        kernel.with_file_name(format!("objects-{series}-{}{suffix}", arch.name))
+    };
+    let sizes = Sizes::read(&beside(&c, "-c"), &beside(&rust, ""))?;
+
+    println!("Linux {series}, {}", arch.name);
+    let value = report(&costs, &sizes)?;
+    save(&arguments.json, &format!("{series} {}", arch.name), value)
+}
+
+/// Boots a kernel that measures.
+fn measure(arch: vm::Arch, kernel: &Path, inputs: &[Input], name: &str) -> Result<Costs> {
+    let mut archive = initramfs::Archive::default();
+    for directory in ["dev", "proc", "cases"] {
+        archive.directory(directory);
+    }
+    archive.file("init", &initramfs::program("cost", arch.clang_target)?);
+    let mut list = String::new();
+    for (index, input) in inputs.iter().enumerate() {
+        archive.file(&format!("cases/{index:03}"), &input.file);
+        for _ in 0..input.repeats() {
+            list += &format!("{index:03} 0\n");
+        }
+        if input.key.is_logged_too() {
+            list += &format!("{index:03} 1\n");
+        }
+    }
+    archive.file("cases/list", list.as_bytes());
+    let console = PathBuf::from(format!("build/console/cost-{}-{name}.log", arch.name));
+    // The clock counts instructions, and the counter that the guest reads has its full resolution
+    // (on x86_64 it has anyway). A line on the console costs what the console does, not the
+    // verifier: none but the gravest.
+    let icount = ["-icount", "shift=0,sleep=off"];
+    let counter = ["-cpu", "max,cntfrq=1000000000"];
+    let options: Vec<&str> = match arch.name {
+        "arm64" => [icount, counter].concat(),
+        _ => icount.to_vec(),
+    };
+    let output = vm::boot_with(
+        arch,
+        &kernel.join("kernel"),
+        &archive.finish(),
+        "loglevel=2",
+        &options,
+        &console,
+    )?;
+    Costs::parse(&output, inputs).with_context(|| console.display().to_string())
+}
+
+/// Whole calls repeat to about 5 digits; what is within that is not more.
+const REPEATS_TO: f64 = 1e-4;
+
+fn size_name(size: usize) -> String {
+    match size >> 20 {
+        0 => format!("{} KiB", size >> 10),
+        mebi => format!("{mebi} MiB"),
+    }
+}
+
+/// The table that is printed, and the same as JSON.
+#[derive(Default)]
+struct Table {
+    rows: Vec<Value>,
+    missed: usize,
+}
+
+impl Table {
+    fn heading(&self, name: &str) {
+        println!("\n{name:44} {:>12} {:>12} {:>7}", "C", "Rust", "Rust/C");
+    }
+
+    /// A row: what C and Rust take, and what the goal says of that, if there is one.
+    fn row(&mut self, name: &str, [c, rust]: [f64; 2], goal: Option<(bool, &str)>) {
+        let ratio = (c.round() > 0.0).then(|| rust / c);
+        let shown = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
+        let verdict = match goal {
+            Some((true, goal)) => format!("ok: {goal}"),
+            Some((false, goal)) => format!("MISSED: {goal}"),
+            None => String::new(),
+        };
+        let line = format!("{name:44} {c:12.0} {rust:12.0} {shown:>7}  {verdict}");
+        println!("{}", line.trim_end());
+        self.missed += usize::from(goal.is_some_and(|(reached, _)| !reached));
+        self.rows.push(json!({
+            "what": name, "c": c.round(), "rust": rust.round(), "ratio": ratio,
+            "goal": goal.map(|(_, goal)| goal), "reached": goal.map(|(reached, _)| reached),
+        }));
+    }
+}
+
+fn report(costs: &[Costs; 2], sizes: &Sizes) -> Result<Value> {
+    let mut table = Table::default();
+    totals(&mut table, costs)?;
+    stages(&mut table, costs)?;
+
+    table.heading("text and read-only data, octets");
+    let rust = sizes.rust as f64;
+    let mut c = 0.0;
+    for (name, more) in [
+        ("modules' own part", sizes.c_module),
+        ("and the CMS reader (stays for others)", sizes.c_cms),
+        ("and X.509 (stays for the keyrings)", sizes.c_x509),
+    ] {
+        c += more as f64;
+        table.row(name, [c, rust], None);
+    }
+    println!("\nbench: {} goals missed", table.missed);
+    Ok(table.rows.into())
+}
+
+/// Whole calls.
+fn totals(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
+    table.heading("whole finit_module(2), instructions");
+    for size in cost::SIZES {
+        let mut files = vec![(0, Stop::Unsigned, "unsigned".to_owned())];
+        for (signer, (key, digest)) in cost::SIGNERS.into_iter().enumerate() {
+            files.push((signer, Stop::Good, format!("{key}/{digest}")));
+            files.push((signer, Stop::Unknown, format!("{key}/{digest} untrusted")));
+        }
+        for (signer, stop, name) in files {
+            for logged in [false, true] {
+                let key = Key {
+                    size,
+                    signer,
+                    stop,
+                    logged,
+                };
+                if logged && !key.is_logged_too() {
+                    continue;
+                }
+                let both = [costs[0].total(&key)? as f64, costs[1].total(&key)? as f64];
+                let log = if logged { ", logged" } else { "" };
+                let name = format!("{}, {name}{log}", size_name(size));
+                let at_most_c = both[1] <= both[0] * (1.0 + REPEATS_TO);
+                let goal = if stop == Stop::Unknown && size == 4 << 20 {
+                    let reached = at_most_c && both[1] <= 3e6;
+                    (reached, "at most C, and 3 million")
+                } else {
+                    (at_most_c, "at most C")
+                };
+                table.row(&name, both, Some(goal));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stages. All but the digests cost the same for any size; so they are taken from the smallest,
+/// where the least else is counted with them.
+fn stages(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
+    for (signer, (key, digest)) in cost::SIGNERS.into_iter().enumerate() {
+        table.heading(&format!("stages of {key}/{digest}, instructions"));
+        let at = |size| -> Result<[Stages; 2]> {
+            Ok([
+                costs[0].stages(size, signer)?,
+                costs[1].stages(size, signer)?,
+            ])
+        };
+        let small = at(cost::SIZES[0])?;
+        table.row("trailer", small.map(|stages| stages.trailer), None);
+        let parse = small.map(|stages| stages.parse);
+        let goal = (parse[1] <= 0.5 * parse[0], "at most half of C");
+        table.row("parse", parse, Some(goal));
+        table.row("key lookup", small.map(|stages| stages.lookup), None);
+        for size in cost::SIZES {
+            let name = format!("digest, {}", size_name(size));
+            table.row(&name, at(size)?.map(|stages| stages.digest), None);
+        }
+        table.row("signature", small.map(|stages| stages.signature), None);
+        for size in cost::SIZES {
+            let name = format!("digest for the blacklist, {}", size_name(size));
+            let both = at(size)?.map(|stages| stages.blacklist);
+            // In trees that do not ask it, this is noise around 0.
+            if both.iter().any(|&count| count > small[0].digest / 100.0) {
+                table.row(&name, both, None);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the figures into a file of JSON, with all others that are there: other kernels' and what
+/// else was measured.
+fn save(path: &Path, kernel: &str, figures: Value) -> Result<()> {
+    let mut all = match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .with_context(|| format!("{}: not JSON; delete it", path.display()))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => json!({}),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    all["guest"][kernel] = figures;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let text = serde_json::to_string_pretty(&all)? + "\n";
+    fs::write(path, text).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KUnit tests: signatures that are known to be good, and what may not be taken for one, by the
+//! running kernel's own crypto.
+//!
+//! Only the keyrings are not the kernel's: one certificate is all that is trusted.
+
+use kernel::prelude::*;
+
+use crate::{
+    sys::Kernel,
+    verify::{
+        check,
+        der::Reader,
+        trailer,
+        x509::{self, Certificate},
+        Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, KeyId, Keyring, Lookup,
+        Platform, PlatformError, PublicKey, Signature, Tree, Verification,
+    },
+};
+
+mod vectors;
+
+/// The running kernel, but it trusts one certificate and nobody else, and refuses none by name.
+struct Trusting(Certificate<'static>);
+
+impl Trusting {
+    fn new(certificate: &'static [u8]) -> Option<Self> {
+        let encoded = Reader::new(certificate).any().ok()?;
+        x509::parse(&encoded, false).ok().map(Trusting)
+    }
+}
+
+impl Platform for Trusting {
+    type Key = PublicKey<'static>;
+    type Hash = <Kernel as Platform>::Hash;
+
+    fn tree(&self) -> Tree {
+        Tree {
+            certificate_hash: CertificateHash::None,
+            file_hashes: false,
+            ..Kernel.tree()
+        }
+    }
+
+    fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError> {
+        Kernel.hash(algorithm)
+    }
+
+    fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError> {
+        Kernel.digest(hash, content)
+    }
+
+    fn find_key(
+        &self,
+        keyring: Keyring,
+        first: Option<KeyId<'_>>,
+        second: Option<KeyId<'_>>,
+    ) -> Result<Lookup<Self::Key>, PlatformError> {
+        let Trusting(certificate) = self;
+        let own = [Some(certificate.id), certificate.subject_key_id];
+        let wanted = first.or(second);
+        if keyring == Keyring::Trusted && wanted.is_some() && own.contains(&wanted) {
+            Ok(Lookup::Found(certificate.key))
+        } else {
+            Ok(Lookup::Unknown)
+        }
+    }
+
+    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+        Ok(self.verify_with(key, signature)? == Verification::Good)
+    }
+
+    fn verify_with(
+        &self,
+        key: &PublicKey<'_>,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        Kernel.verify_with(key, signature)
+    }
+
+    fn is_blacklisted(&self, _: Blacklist, _: &Digest) -> Result<bool, PlatformError> {
+        Ok(false)
+    }
+}
+
+/// The verdict on a file with this content and message, if one certificate is trusted.
+fn verdict(
+    certificate: &'static [u8],
+    content: &[u8],
+    message: &[u8],
+) -> Result<Result<(), Error>> {
+    let platform = Trusting::new(certificate).ok_or(EINVAL)?;
+    let length = u32::try_from(message.len())?.to_be_bytes();
+    let parts: [&[u8]; 5] = [
+        content,
+        message,
+        &[0, 0, trailer::ID_PKCS7, 0, 0, 0, 0, 0],
+        &length,
+        trailer::MARKER,
+    ];
+    let mut file = KVec::new();
+    for part in parts {
+        file.extend_from_slice(part, GFP_KERNEL)?;
+    }
+    Ok(check(&platform, &file, Flags::default()).result)
+}
+
+/// A copy with one bit changed.
+fn flipped(octets: &[u8], at: usize) -> Result<KVec<u8>> {
+    let mut copy = KVec::new();
+    copy.extend_from_slice(octets, GFP_KERNEL)?;
+    *copy.get_mut(at).ok_or(EINVAL)? ^= 1;
+    Ok(copy)
+}
+
+#[kunit_tests(modsig)]
+mod tests {
+    use super::{vectors::*, *};
+
+    const VECTORS: [(&[u8], &[u8]); 3] = [
+        (RSA_CERTIFICATE, RSA_MESSAGE),
+        (ECDSA_CERTIFICATE, ECDSA_MESSAGE),
+        (ECDSA_CERTIFICATE, CHAIN_MESSAGE),
+    ];
+
+    #[test]
+    fn good_signatures_are_good() -> Result {
+        for (certificate, message) in VECTORS {
+            assert_eq!(verdict(certificate, CONTENT, message)?, Ok(()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn altered_content_is_refused() -> Result {
+        for (certificate, message) in VECTORS {
+            for at in 0..CONTENT.len() {
+                let altered = flipped(CONTENT, at)?;
+                let result = verdict(certificate, &altered, message)?;
+                assert!(matches!(
+                    result,
+                    Err(Error::BadSignature | Error::EmbeddedSignature(_))
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_altered_or_cut_signature_is_refused() -> Result {
+        for (certificate, message) in VECTORS {
+            // The signature value is the last thing in a message.
+            for at in message.len().saturating_sub(32)..message.len() {
+                let altered = flipped(message, at)?;
+                assert!(verdict(certificate, CONTENT, &altered)?.is_err());
+            }
+            for at in 0..message.len() {
+                let cut = message.get(..at).ok_or(EINVAL)?;
+                assert!(verdict(certificate, CONTENT, cut)?.is_err());
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_that_is_not_trusted_is_unknown() -> Result {
+        for (certificate, message) in [
+            (RSA_CERTIFICATE, ECDSA_MESSAGE),
+            (ECDSA_CERTIFICATE, RSA_MESSAGE),
+            (RSA_CERTIFICATE, CHAIN_MESSAGE),
+        ] {
+            assert_eq!(verdict(certificate, CONTENT, message)?, Err(Error::NoKey));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_signature_of_something_else_is_refused() -> Result {
+        let other = flipped(CONTENT, 0)?;
+        let platform = Trusting::new(RSA_CERTIFICATE).ok_or(EINVAL)?;
+        assert_eq!(
+            check(&platform, &other, Flags::default()).result,
+            Err(Error::Unsigned)
+        );
+        Ok(())
+    }
+}
