@@ -14,7 +14,7 @@
 
 #include "guest.h"
 
-static char corpus[64 << 20], file[4 << 20], modules[4096];
+static char corpus[64 << 20], file[4 << 20];
 static ulong at;
 
 static ulong number(void)
@@ -56,20 +56,20 @@ static void attempt(ulong index, ulong size, ulong flags)
 {
 	long result = insert(size, flags), n, end;
 
-	n = slurp("/proc/modules", modules, sizeof(modules) - 1);
-	for (end = 0; end < n && modules[end] != '\n'; end++)
+	n = slurp("/proc/modules", line, sizeof(line) - 1);
+	for (end = 0; end < n && line[end] != '\n'; end++)
 		;
 	say_number(index);
 	say_string(" ");
 	say_number(-result);
 	say_string(" ");
-	say(modules, end);
+	say(line, end);
 	say_string("\n");
 	if (n > 0) {
-		for (end = 0; modules[end] != ' '; end++)
+		for (end = 0; line[end] != ' '; end++)
 			;
-		modules[end] = 0;
-		if (call(DELETE, (ulong)modules, 0, 0, 0, 0))
+		line[end] = 0;
+		if (call(DELETE, (ulong)line, 0, 0, 0, 0))
 			say_string("cannot be taken out\n");
 	}
 }
@@ -96,8 +96,8 @@ __attribute__((used)) static void run(void)
 		at += tail;
 		attempt(index, length + tail, flags);
 	}
-	n = slurp("/proc/sys/kernel/tainted", modules, sizeof(modules));
+	n = slurp("/proc/sys/kernel/tainted", line, sizeof(line));
 	say_string("tainted ");
-	say(modules, n);
+	say(line, n);
 	end_well();
 }

@@ -43,7 +43,8 @@ static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 }
 #endif
 
-static long out;
+static long out, kmsg;
+static char line[4096];
 
 static ulong length(const char *s)
 {
@@ -100,6 +101,41 @@ static long slurp(const char *path, char *buffer, long size)
 		got += n;
 	call(CLOSE, fd, 0, 0, 0, 0);
 	return got;
+}
+
+static inline void put(const char *path, const char *value)
+{
+	long fd = open(path, 1);
+
+	if (fd >= 0) {
+		call(WRITE, fd, (ulong)value, length(value), 0, 0);
+		call(CLOSE, fd, 0, 0, 0, 0);
+	}
+}
+
+/* From here on, what the kernel logs is to be told. */
+static inline void begin_log(void)
+{
+	kmsg = open("/dev/kmsg", 04000);
+	call(LSEEK, kmsg, 0, 2, 0, 0);
+}
+
+/* Tells all that the kernel has logged since last time: the text behind the first ';'. */
+static inline void say_log(void)
+{
+	long n;
+
+	while ((n = call(READ, kmsg, (ulong)line, sizeof(line), 0, 0)) > 0) {
+		long start = 0, end;
+
+		while (start < n && line[start++] != ';')
+			;
+		for (end = start; end < n && line[end] != '\n'; end++)
+			;
+		say_string("log ");
+		say(line + start, end - start);
+		say_string("\n");
+	}
 }
 
 /* What each program starts with: what is mounted, and the port. */

@@ -19,36 +19,7 @@
 
 #include "guest.h"
 
-static char file[4 << 20], list[64 << 10], line[4096], said[4096];
-static long kmsg;
-
-static void put(const char *path, const char *value)
-{
-	long fd = open(path, 1);
-
-	if (fd >= 0) {
-		call(WRITE, fd, (ulong)value, length(value), 0, 0);
-		call(CLOSE, fd, 0, 0, 0, 0);
-	}
-}
-
-/* Tells all that the kernel has logged since last time: the text behind the first ';'. */
-static void say_log(void)
-{
-	long n;
-
-	while ((n = call(READ, kmsg, (ulong)line, sizeof(line), 0, 0)) > 0) {
-		long start = 0, end;
-
-		while (start < n && line[start++] != ';')
-			;
-		for (end = start; end < n && line[end] != '\n'; end++)
-			;
-		say_string("log ");
-		say(line + start, end - start);
-		say_string("\n");
-	}
-}
+static char file[4 << 20], list[64 << 10], said[4096];
 
 /*
  * Runs kmod under the name that the command starts with. Its output goes into
@@ -163,8 +134,7 @@ __attribute__((used)) static void run(void)
 	begin();
 	/* Every refusal is to be seen. */
 	put("/proc/sys/kernel/printk_ratelimit", "0");
-	kmsg = open("/dev/kmsg", 04000);
-	call(LSEEK, kmsg, 0, 2, 0, 0);
+	begin_log();
 
 	say_string("enforce ");
 	say_enforce();
