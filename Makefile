@@ -4,6 +4,7 @@
 CARGO ?= cargo
 ARCH ?= x86_64
 KERNEL ?= 6.12
+SEED ?= 1
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 
 help: ## list the targets
@@ -32,6 +33,10 @@ test: setup ## everything that CI runs
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --reduced
+
+compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
 bench: setup ## count what checking a module costs in the guest, in Rust and in C [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
@@ -48,4 +53,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test bench integrate deintegrate clean distclean
+.PHONY: help setup demo test compare bench integrate deintegrate clean distclean

@@ -92,11 +92,6 @@ pub fn module_directory(root: &Path, release: &str, modules: &[(String, Vec<u8>)
         .arg(release))
 }
 
-/// Compiles the guest's program for an architecture, as clang names it.
-pub fn init(clang_target: &str) -> Result<Vec<u8>> {
-    program("init", clang_target)
-}
-
 /// Compiles a program of `guest/` for an architecture, as clang names it.
 pub fn program(name: &str, clang_target: &str) -> Result<Vec<u8>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guest/{name}.c"));

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod compare;
 pub mod cost;
+pub mod host;
 pub mod initramfs;
 pub mod ml_dsa;
 pub mod recipe;

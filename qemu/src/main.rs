@@ -2,22 +2,13 @@
 
 //! `modsig-qemu`: the demo, the boot tests and the comparison with an unmodified kernel.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::HashMap, path::PathBuf, process::ExitCode};
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Parser;
-use modsig::verify::{
-    check, cms::Dialect, der::Reader, x509, CertificateHash, DigestAlgorithm, Flags, Tree,
-};
-use modsig_qemu::{cases, initramfs, ml_dsa, recipe::Pantry, report, script::script, vm};
-use modsig_tools::{
-    keys,
-    platform::{outcome, Host, Mode},
-};
+use modsig::verify::{check, Flags};
+use modsig_qemu::{cases, host::host, initramfs, recipe::Pantry, report, script::script, vm};
+use modsig_tools::platform::{outcome, Mode};
 
 /// Boots kernels and inserts good and bad modules
 #[derive(Parser)]
@@ -77,71 +68,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The same keys on the host as in the test kernels (`scripts/test-keys`).
-fn host(directory: &Path, series: &str) -> Result<Host> {
-    let mut host = Host::new(tree(series));
-    host.verify_ml_dsa_by(ml_dsa::verify);
-    if series == "6.12" {
-        // qemu/series/7.3.config has them.
-        for digest in [
-            DigestAlgorithm::Sha3_256,
-            DigestAlgorithm::Sha3_384,
-            DigestAlgorithm::Sha3_512,
-        ] {
-            host.leave_out(digest);
-        }
-    }
-    // As scripts/kernel-build.
-    let own = directory.join(format!("trusted-{series}.pem"));
-    let trusted = if own.exists() {
-        own
-    } else {
-        directory.join("trusted.pem")
-    };
-    for certificate in keys::certificates(&trusted)? {
-        host.trust(&certificate)?;
-    }
-    for certificate in keys::certificates(&directory.join("revoked.pem"))? {
-        host.revoke(&certificate)?;
-    }
-    let blacklisted = std::fs::read(directory.join("blacklisted.ko"))?;
-    host.blacklist(openssl::sha::sha256(&blacklisted));
-    for name in ["blocked", "inter-blocked"] {
-        let path = directory.join(format!("{name}.cert.pem"));
-        let encoded = keys::certificate(&path)?.to_der()?;
-        let whole = Reader::new(&encoded).any();
-        let certificate = whole.and_then(|whole| x509::parse(&whole, false));
-        let tbs = certificate
-            .map_err(|error| anyhow!("{}: {error}", path.display()))?
-            .tbs;
-        host.blacklist_certificate(openssl::sha::sha256(tbs).to_vec());
-    }
-    Ok(host)
-}
-
-/// How the test kernels' own C verifier goes about things.
-fn tree(series: &str) -> Tree {
-    let is_6_12 = series == "6.12";
-    Tree {
-        dialect: Dialect {
-            ml_dsa: !is_6_12,
-            ml_dsa_attributes: !is_6_12,
-        },
-        certificate_hash: if is_6_12 {
-            CertificateHash::OfSignature
-        } else {
-            CertificateHash::Sha256
-        },
-        file_hashes: is_6_12,
-    }
-}
-
 fn run(arguments: &Arguments) -> Result<bool> {
     let arch = vm::arch(&arguments.arch)?;
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
     let keys = script("test-keys", &[])?;
     let tools = script("guest-tools", &[arch.name])?;
-    let init = initramfs::init(arch.clang_target)?;
+    let init = initramfs::program("init", arch.clang_target)?;
     let mut kernels: HashMap<&str, PathBuf> = HashMap::new();
     let (mut total, mut good) = (0, 0);
 

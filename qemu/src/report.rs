@@ -108,6 +108,14 @@ impl Attempt {
     }
 }
 
+/// The name of an error number, if it is one that loading a module gives.
+pub fn errno_name(errno: u32) -> String {
+    match ERRORS.iter().find(|(number, ..)| *number == errno) {
+        Some((_, name, _)) => (*name).to_owned(),
+        None => format!("error {errno}"),
+    }
+}
+
 /// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
 /// them.
 const ERRORS: [(u32, &str, &str); 12] = [

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 
 /// What differs between architectures.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,15 @@ pub fn arch(name: &str) -> Result<Arch> {
 /// How long a guest may take. It needs a few seconds.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// What is left of a guest that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What it wrote to its verdict port.
+    pub verdict: String,
+    /// What its console says of the kernel itself having gone wrong.
+    pub trouble: Option<&'static str>,
+}
+
 /// Boots a kernel with an initramfs, waits until it powers off, and returns what it wrote to its
 /// verdict port. The console goes into a file of its own.
 ///
@@ -78,6 +87,27 @@ pub fn boot_with(
     options: &[&str],
     console: &Path,
 ) -> Result<String> {
+    let ended = run(arch, kernel, initramfs, append, options, console, LIMIT)?;
+    if let Some(trouble) = ended.trouble {
+        bail!("{trouble} in {}", console.display());
+    }
+    Ok(ended.verdict)
+}
+
+/// The same for a guest that may take longer, and of which one wants to know how far it came.
+///
+/// # Errors
+///
+/// If it takes longer than that.
+pub fn run(
+    arch: Arch,
+    kernel: &Path,
+    initramfs: &[u8],
+    append: &str,
+    options: &[&str],
+    console: &Path,
+    limit: Duration,
+) -> Result<Ended> {
     let work = tempfile::tempdir()?;
     let initrd = work.path().join("initramfs");
     let verdict = work.path().join("verdict");
@@ -127,27 +157,30 @@ pub fn boot_with(
         .with_context(|| format!("{}: cannot start; run scripts/setup", arch.qemu))?;
     let start = Instant::now();
     while child.try_wait()?.is_none() {
-        if start.elapsed() > LIMIT {
+        if start.elapsed() > limit {
             child.kill()?;
             child.wait()?;
             bail!(
-                "the guest did not end in {LIMIT:?}; see {}",
+                "the guest did not end in {limit:?}; see {}",
                 console.display()
             );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     let log = String::from_utf8_lossy(&fs::read(console)?).into_owned();
-    for trouble in [
+    let trouble = [
         "Kernel panic",
         "Oops",
         "WARNING:",
         "BUG:",
         "UBSAN",
         "rust_kernel: panicked",
-    ] {
-        ensure!(!log.contains(trouble), "{trouble} in {}", console.display());
-    }
+    ]
+    .into_iter()
+    .find(|trouble| log.contains(trouble));
     let verdict = fs::read(&verdict).context("the guest has said nothing")?;
-    Ok(String::from_utf8_lossy(&verdict).into_owned())
+    Ok(Ended {
+        verdict: String::from_utf8_lossy(&verdict).into_owned(),
+        trouble,
+    })
 }
