@@ -6,7 +6,7 @@
 //! program has to bring stands behind [`Platform`], so both come to the same verdict by the same
 //! code. The data flows one way:
 //!
-//! [`trailer::split`] -> [`cms::Message::read`] -> certificates in the message (`chain`) ->
+//! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
 //! [`Platform::find_key`] -> [`Platform::digest`] -> [`Platform::verify`] -> [`policy::decide`]
 
 #![forbid(unsafe_code)]
@@ -282,9 +282,7 @@ fn check_message<'a, P: Platform>(
     message: &'a [u8],
 ) -> Result<SignerInfo<'a>, Failure<'a>> {
     let tree = platform.tree();
-    let octets = message;
-    let mut message = cms::Message::default();
-    message.read(octets, tree.dialect)?;
+    let message = cms::parse(message, tree.dialect)?;
     // C checks the signatures of certificates on themselves while it parses.
     let chain = Chain::new(platform, tree, message.certificates())?;
     let signed_data = message.signed_data()?;

@@ -29,7 +29,7 @@ struct Standing {
 /// The state of going through the signers of a message.
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
-    message: SignedData<'p, 'a>,
+    message: SignedData<'a>,
     chain: Chain<'p, 'a, P>,
     content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
@@ -41,7 +41,7 @@ pub(super) struct Signers<'p, 'a, P: Platform> {
 impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     pub(super) fn new(
         platform: &'p P,
-        message: SignedData<'p, 'a>,
+        message: SignedData<'a>,
         chain: Chain<'p, 'a, P>,
         content: &'p [u8],
     ) -> Self {
@@ -83,7 +83,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     ) -> Result<(), Failure<'a>> {
         let message = self.message;
         for (index, signer) in (0..MAX_SIGNERS).zip(message.signers()) {
-            pass(self, index, signer).map_err(at(signer))?;
+            pass(self, index, &signer).map_err(at(&signer))?;
         }
         Ok(())
     }
@@ -179,18 +179,18 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         // The answer if nobody is trusted: C prefers "not supported" over "not known".
         let mut otherwise = Failure {
             error: Error::NoKey,
-            signer: message.signers().next().copied(),
+            signer: Some(*message.first()),
         };
         let mut marks = Marks::default();
 
         for (index, signer) in (0..MAX_SIGNERS).zip(message.signers()) {
             if self.standing(index).unsupported {
-                otherwise = at(signer)(Error::DigestNotBuiltIn);
+                otherwise = at(&signer)(Error::DigestNotBuiltIn);
             } else if self
-                .is_trusted(keyring, index, signer, &mut marks)
-                .map_err(at(signer))?
+                .is_trusted(keyring, index, &signer, &mut marks)
+                .map_err(at(&signer))?
             {
-                trusted = Some(*signer);
+                trusted = Some(signer);
             }
         }
         trusted.ok_or(otherwise)
