@@ -82,7 +82,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         };
         for (index, encoded) in INDICES.zip(certificates.encoded()) {
             // One that has an unknown algorithm spoils the message later.
-            let Some(certificate) = chain.read(&encoded) else {
+            let Ok(certificate) = chain.read(&encoded) else {
                 continue;
             };
             if is_own_authority(&certificate)? {
@@ -99,18 +99,21 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         Ok(chain)
     }
 
-    fn read(&self, encoded: &Element<'a>) -> Option<Certificate<'a>> {
-        x509::parse(encoded, self.tree.dialect.ml_dsa).ok()
+    fn read(&self, encoded: &Element<'a>) -> Result<Certificate<'a>, Error> {
+        x509::parse(encoded, self.tree.dialect.ml_dsa)
     }
 
     /// The certificate that has the identifier, or, without one, the key identifier.
     fn position(&self, id: Option<KeyId<'_>>, key_id: Option<KeyId<'_>>) -> Option<Index> {
         let wanted = id.or(key_id)?;
         for (index, encoded) in INDICES.zip(self.certificates.encoded()) {
-            let found = self.read(&encoded).and_then(|found| match id {
+            let Ok(found) = self.read(&encoded) else {
+                continue;
+            };
+            let found = match id {
                 Some(_) => Some(found.id),
                 None => found.subject_key_id,
-            });
+            };
             if found == Some(wanted) {
                 return Some(index);
             }
@@ -121,7 +124,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     /// One certificate.
     pub(super) fn get(&self, index: Index) -> Option<Certificate<'a>> {
         let encoded = self.certificates.encoded().nth(index.into())?;
-        self.read(&encoded)
+        self.read(&encoded).ok()
     }
 
     /// The certificate that a signer names (`pkcs7_find_key()`).
@@ -151,14 +154,14 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
                 self.set_issuer(at, at);
                 break;
             }
-            let Some((next, issuer)) = self.find_issuer(&certificate)? else {
+            let Some((next, key)) = self.find_issuer(&certificate)? else {
                 break;
             };
             if seen.has(next) {
                 break;
             }
             if self.issuer(at) != Some(next) {
-                match self.check_signature(&certificate, &issuer.key)? {
+                match self.check_signature(&certificate, &key)? {
                     Some(Verification::Good) => self.set_issuer(at, next),
                     Some(Verification::Unsupported) => return Ok(End::Unsupported),
                     Some(Verification::Bad(code)) => return Err(Error::CertificateSignature(code)),
@@ -178,20 +181,21 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         }
     }
 
-    /// Looks through the message for whoever has signed a certificate.
+    /// Looks through the message for whoever has signed a certificate, and for the key.
     fn find_issuer(
         &self,
         certificate: &Certificate<'_>,
-    ) -> Result<Option<(Index, Certificate<'a>)>, Error> {
+    ) -> Result<Option<(Index, PublicKey<'a>)>, Error> {
         let by_key_id = certificate.authority_key_id;
-        let found = self
-            .position(certificate.authority, by_key_id)
-            .and_then(|index| Some((index, self.get(index)?)));
-        match found {
-            Some((_, issuer)) if by_key_id.is_some() && issuer.subject_key_id != by_key_id => {
+        let Some(index) = self.position(certificate.authority, by_key_id) else {
+            return Ok(None);
+        };
+        match self.get(index) {
+            Some(issuer) if by_key_id.is_some() && issuer.subject_key_id != by_key_id => {
                 Err(Error::AuthorityMismatch)
             }
-            found => Ok(found),
+            Some(issuer) => Ok(Some((index, issuer.key))),
+            None => Ok(None),
         }
     }
 

@@ -169,11 +169,10 @@ impl<'a> SignedData<'a> {
         let (mut next, mut others, grammar) = (Some(self.first), self.others, self.grammar);
         core::iter::from_fn(move || {
             let signer = next?;
-            next = match others.is_empty() {
-                true => None,
-                false => signer_info(&mut others, grammar)
-                    .ok()
-                    .and_then(|info| info.known.ok()),
+            next = if others.is_empty() {
+                None
+            } else {
+                another_signer(&mut others, grammar)
             };
             Some(signer)
         })
@@ -406,6 +405,13 @@ struct ParsedSigner<'a> {
     /// Its contents, or the algorithm that is not known.
     known: Result<SignerInfo<'a>, Error>,
     signed_attributes: bool,
+}
+
+/// Reads again one SignerInfo that was read before. Never inlined: it needs much stack, for what
+/// is seldom done.
+#[inline(never)]
+fn another_signer<'a>(infos: &mut Reader<'a>, grammar: Grammar) -> Option<SignerInfo<'a>> {
+    signer_info(infos, grammar).ok()?.known.ok()
 }
 
 /// Reads one SignerInfo.
