@@ -23,6 +23,9 @@ pub(super) type Index = u8;
 /// knows.
 const INDICES: core::ops::Range<Index> = 0..MAX_CERTIFICATES as Index;
 
+/// What a key is asked for by ([`Platform::find_key`]).
+pub(super) type Ids<'a> = (Option<KeyId<'a>>, Option<KeyId<'a>>);
+
 /// Some of the certificates.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Set([bool; MAX_CERTIFICATES]);
@@ -125,6 +128,21 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     pub(super) fn get(&self, index: Index) -> Option<Certificate<'a>> {
         let encoded = self.certificates.encoded().nth(index.into())?;
         self.read(&encoded).ok()
+    }
+
+    /// The identifiers of one certificate's key.
+    pub(super) fn own_ids(&self, index: Index) -> Option<Ids<'a>> {
+        let certificate = self.get(index)?;
+        Some((Some(certificate.id), certificate.subject_key_id))
+    }
+
+    /// The identifiers of the key that has signed one certificate, if it says so.
+    pub(super) fn authority_ids(&self, index: Index) -> Option<Ids<'a>> {
+        let certificate = self.get(index)?;
+        match (certificate.authority, certificate.authority_key_id) {
+            (None, None) => None,
+            ids => Some(ids),
+        }
     }
 
     /// The certificate that a signer names (`pkcs7_find_key()`).
@@ -285,29 +303,25 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     pub(super) fn leads_into(&self, keyring: Keyring, start: Index) -> Result<bool, Error> {
         let mut seen = Set::default();
         let mut at = start;
-        while let Some(certificate) = self.get(at) {
-            if self.is_in(keyring, Some(certificate.id), certificate.subject_key_id)? {
+        while let Some(ids) = self.own_ids(at) {
+            if self.is_in(keyring, ids)? {
                 return Ok(true);
             }
             seen.add(at);
             match self.issuer(at) {
                 Some(next) if !seen.has(next) => at = next,
                 _ => {
-                    let (first, second) = (certificate.authority, certificate.authority_key_id);
-                    return Ok((first.is_some() || second.is_some())
-                        && self.is_in(keyring, first, second)?);
+                    return match self.authority_ids(at) {
+                        Some(ids) => self.is_in(keyring, ids),
+                        None => Ok(false),
+                    }
                 }
             }
         }
         Ok(false)
     }
 
-    fn is_in(
-        &self,
-        keyring: Keyring,
-        first: Option<KeyId<'_>>,
-        second: Option<KeyId<'_>>,
-    ) -> Result<bool, Error> {
+    fn is_in(&self, keyring: Keyring, (first, second): Ids<'_>) -> Result<bool, Error> {
         let found = self.platform.find_key(keyring, first, second)?;
         Ok(matches!(found, Lookup::Found(_)))
     }

@@ -219,10 +219,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             if !marks.seen.add(at) {
                 return Ok(marks.verified.has(at));
             }
-            let Some(certificate) = self.chain.get(at) else {
+            let Some((first, second)) = self.chain.own_ids(at) else {
                 break;
             };
-            let (first, second) = (Some(certificate.id), certificate.subject_key_id);
             if let Lookup::Found(key) = self.platform.find_key(keyring, first, second)? {
                 self.check_by_key(&key, signer, last)?;
                 self.mark_verified(start, at, marks);
@@ -235,18 +234,16 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             }
             last = Some(at);
         }
-        if let Some((at, certificate)) = last.and_then(|at| Some((at, self.chain.get(at)?))) {
-            let (first, second) = (certificate.authority, certificate.authority_key_id);
-            if first.is_some() || second.is_some() {
-                match self.platform.find_key(keyring, first, second)? {
-                    Lookup::Found(key) => {
-                        self.check_by_key(&key, signer, last)?;
-                        self.mark_verified(start, at, marks);
-                        return Ok(true);
-                    }
-                    Lookup::Mismatch => return Err(Error::AuthorityMismatch),
-                    Lookup::Unknown => {}
+        let authority = last.and_then(|at| Some((at, self.chain.authority_ids(at)?)));
+        if let Some((at, (first, second))) = authority {
+            match self.platform.find_key(keyring, first, second)? {
+                Lookup::Found(key) => {
+                    self.check_by_key(&key, signer, last)?;
+                    self.mark_verified(start, at, marks);
+                    return Ok(true);
                 }
+                Lookup::Mismatch => return Err(Error::AuthorityMismatch),
+                Lookup::Unknown => {}
             }
         }
         match self.find_signer(keyring, signer)? {
