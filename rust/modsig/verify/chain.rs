@@ -23,6 +23,9 @@ pub(super) type Index = u8;
 /// knows.
 const INDICES: core::ops::Range<Index> = 0..MAX_CERTIFICATES as Index;
 
+/// What a key is asked for by ([`Platform::find_key`]).
+pub(super) type Ids<'a> = (Option<KeyId<'a>>, Option<KeyId<'a>>);
+
 /// Some of the certificates.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Set([bool; MAX_CERTIFICATES]);
@@ -82,7 +85,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         };
         for (index, encoded) in INDICES.zip(certificates.encoded()) {
             // One that has an unknown algorithm spoils the message later.
-            let Some(certificate) = chain.read(&encoded) else {
+            let Ok(certificate) = chain.read(&encoded) else {
                 continue;
             };
             if is_own_authority(&certificate)? {
@@ -99,18 +102,21 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         Ok(chain)
     }
 
-    fn read(&self, encoded: &Element<'a>) -> Option<Certificate<'a>> {
-        x509::parse(encoded, self.tree.dialect.ml_dsa).ok()
+    fn read(&self, encoded: &Element<'a>) -> Result<Certificate<'a>, Error> {
+        x509::parse(encoded, self.tree.dialect.ml_dsa)
     }
 
     /// The certificate that has the identifier, or, without one, the key identifier.
     fn position(&self, id: Option<KeyId<'_>>, key_id: Option<KeyId<'_>>) -> Option<Index> {
         let wanted = id.or(key_id)?;
         for (index, encoded) in INDICES.zip(self.certificates.encoded()) {
-            let found = self.read(&encoded).and_then(|found| match id {
+            let Ok(found) = self.read(&encoded) else {
+                continue;
+            };
+            let found = match id {
                 Some(_) => Some(found.id),
                 None => found.subject_key_id,
-            });
+            };
             if found == Some(wanted) {
                 return Some(index);
             }
@@ -121,7 +127,22 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     /// One certificate.
     pub(super) fn get(&self, index: Index) -> Option<Certificate<'a>> {
         let encoded = self.certificates.encoded().nth(index.into())?;
-        self.read(&encoded)
+        self.read(&encoded).ok()
+    }
+
+    /// The identifiers of one certificate's key.
+    pub(super) fn own_ids(&self, index: Index) -> Option<Ids<'a>> {
+        let certificate = self.get(index)?;
+        Some((Some(certificate.id), certificate.subject_key_id))
+    }
+
+    /// The identifiers of the key that has signed one certificate, if it says so.
+    pub(super) fn authority_ids(&self, index: Index) -> Option<Ids<'a>> {
+        let certificate = self.get(index)?;
+        match (certificate.authority, certificate.authority_key_id) {
+            (None, None) => None,
+            ids => Some(ids),
+        }
     }
 
     /// The certificate that a signer names (`pkcs7_find_key()`).
@@ -151,14 +172,14 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
                 self.set_issuer(at, at);
                 break;
             }
-            let Some((next, issuer)) = self.find_issuer(&certificate)? else {
+            let Some((next, key)) = self.find_issuer(&certificate)? else {
                 break;
             };
             if seen.has(next) {
                 break;
             }
             if self.issuer(at) != Some(next) {
-                match self.check_signature(&certificate, &issuer.key)? {
+                match self.check_signature(&certificate, &key)? {
                     Some(Verification::Good) => self.set_issuer(at, next),
                     Some(Verification::Unsupported) => return Ok(End::Unsupported),
                     Some(Verification::Bad(code)) => return Err(Error::CertificateSignature(code)),
@@ -178,20 +199,21 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         }
     }
 
-    /// Looks through the message for whoever has signed a certificate.
+    /// Looks through the message for whoever has signed a certificate, and for the key.
     fn find_issuer(
         &self,
         certificate: &Certificate<'_>,
-    ) -> Result<Option<(Index, Certificate<'a>)>, Error> {
+    ) -> Result<Option<(Index, PublicKey<'a>)>, Error> {
         let by_key_id = certificate.authority_key_id;
-        let found = self
-            .position(certificate.authority, by_key_id)
-            .and_then(|index| Some((index, self.get(index)?)));
-        match found {
-            Some((_, issuer)) if by_key_id.is_some() && issuer.subject_key_id != by_key_id => {
+        let Some(index) = self.position(certificate.authority, by_key_id) else {
+            return Ok(None);
+        };
+        match self.get(index) {
+            Some(issuer) if by_key_id.is_some() && issuer.subject_key_id != by_key_id => {
                 Err(Error::AuthorityMismatch)
             }
-            found => Ok(found),
+            Some(issuer) => Ok(Some((index, issuer.key))),
+            None => Ok(None),
         }
     }
 
@@ -281,29 +303,25 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     pub(super) fn leads_into(&self, keyring: Keyring, start: Index) -> Result<bool, Error> {
         let mut seen = Set::default();
         let mut at = start;
-        while let Some(certificate) = self.get(at) {
-            if self.is_in(keyring, Some(certificate.id), certificate.subject_key_id)? {
+        while let Some(ids) = self.own_ids(at) {
+            if self.is_in(keyring, ids)? {
                 return Ok(true);
             }
             seen.add(at);
             match self.issuer(at) {
                 Some(next) if !seen.has(next) => at = next,
                 _ => {
-                    let (first, second) = (certificate.authority, certificate.authority_key_id);
-                    return Ok((first.is_some() || second.is_some())
-                        && self.is_in(keyring, first, second)?);
+                    return match self.authority_ids(at) {
+                        Some(ids) => self.is_in(keyring, ids),
+                        None => Ok(false),
+                    }
                 }
             }
         }
         Ok(false)
     }
 
-    fn is_in(
-        &self,
-        keyring: Keyring,
-        first: Option<KeyId<'_>>,
-        second: Option<KeyId<'_>>,
-    ) -> Result<bool, Error> {
+    fn is_in(&self, keyring: Keyring, (first, second): Ids<'_>) -> Result<bool, Error> {
         let found = self.platform.find_key(keyring, first, second)?;
         Ok(matches!(found, Lookup::Found(_)))
     }

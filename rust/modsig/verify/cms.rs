@@ -137,28 +137,45 @@ impl fmt::Display for SignerInfo<'_> {
     }
 }
 
-/// A message. It is filled in place by [`Message::read`]: handing it through functions would copy
-/// it, and a kernel's stack is small.
+/// A message.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     certificates: Certificates<'a>,
-    /// INVARIANT: if `judgement` is good, the first is `Some`, and after the first `None` comes no
-    /// `Some`.
-    signers: [Option<SignerInfo<'a>>; MAX_SIGNERS],
-    judgement: Result<(), Error>,
+    signed_data: Result<SignedData<'a>, Error>,
 }
 
 /// A message that can be a module's signature: detached, over plain data, every algorithm known,
 /// at least one signer, and signed attributes for all or none.
 #[derive(Clone, Copy, Debug)]
-pub struct SignedData<'m, 'a> {
-    signers: &'m [Option<SignerInfo<'a>>; MAX_SIGNERS],
+pub struct SignedData<'a> {
+    first: SignerInfo<'a>,
+    /// INVARIANT: holds SignerInfos of this grammar only, all of them with known algorithms, and
+    /// less than [`MAX_SIGNERS`].
+    others: Reader<'a>,
+    grammar: Grammar,
 }
 
-impl<'m, 'a> SignedData<'m, 'a> {
+impl<'a> SignedData<'a> {
+    /// The signer that comes first in the message.
+    pub fn first(&self) -> &SignerInfo<'a> {
+        &self.first
+    }
+
     /// The signers, in the order of the message; at least one.
-    pub fn signers(&self) -> impl Iterator<Item = &'m SignerInfo<'a>> + Clone {
-        self.signers.iter().flatten()
+    ///
+    /// Few messages have more than one, and a kernel's stack is small: those behind the first are
+    /// read again.
+    pub fn signers(&self) -> impl Iterator<Item = SignerInfo<'a>> {
+        let (mut next, mut others, grammar) = (Some(self.first), self.others, self.grammar);
+        core::iter::from_fn(move || {
+            let signer = next?;
+            next = if others.is_empty() {
+                None
+            } else {
+                another_signer(&mut others, grammar)
+            };
+            Some(signer)
+        })
     }
 }
 
@@ -187,24 +204,20 @@ pub struct Dialect {
     pub ml_dsa_attributes: bool,
 }
 
+/// What decides on how a SignerInfo is read.
+#[derive(Clone, Copy, Debug)]
+struct Grammar {
+    /// The version of the SignedData.
+    version: u8,
+    content_type: ContentType,
+    dialect: Dialect,
+}
+
 /// What the content of the message claims to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ContentType {
     Data,
     MsIndirectData,
-}
-
-/// Nothing read yet.
-impl Default for Message<'_> {
-    fn default() -> Self {
-        Message {
-            certificates: Certificates {
-                set: Reader::new(&[]),
-            },
-            signers: [None; MAX_SIGNERS],
-            judgement: Err(Error::NotSignedData),
-        }
-    }
 }
 
 impl<'a> Message<'a> {
@@ -220,103 +233,104 @@ impl<'a> Message<'a> {
     /// In the order in which C asks, but after the signatures of certificates on themselves, which
     /// C checks before: an algorithm that is not known ([`super::Class::NoPackage`], which a
     /// permissive kernel lets in), then what a module's signature may not have.
-    pub fn signed_data(&self) -> Result<SignedData<'_, 'a>, Error> {
-        self.judgement.map(|()| SignedData {
-            signers: &self.signers,
-        })
-    }
-
-    /// Reads a message.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with its form, certificates included, in the order of its octets.
-    pub fn read(&mut self, message: &'a [u8], dialect: Dialect) -> Result<(), Error> {
-        if message.len() > MAX_MESSAGE {
-            return Err(Error::LongMessage);
-        }
-        let mut outer = Reader::new(message);
-        let mut content_info = outer.element(der::SEQUENCE)?.reader();
-        outer.finish()?;
-
-        if content_info.oid()? != oid::SIGNED_DATA {
-            return Err(Error::NotSignedData);
-        }
-        let mut explicit = content_info.element(der::context_constructed(0))?.reader();
-        content_info.finish()?;
-        let mut fields = explicit.element(der::SEQUENCE)?.reader();
-        explicit.finish()?;
-
-        let version_at = fields.at();
-        let version = match fields.integer()? {
-            &[version @ (1 | 3)] => version,
-            _ => return Err(Error::UnknownVersion(version_at)),
-        };
-
-        // Not used, neither here nor in C: what counts is what each SignerInfo says.
-        fields.each_of(der::SET, |digests| algorithm(digests).map(|_| ()))?;
-
-        let (content_type, embedded) = encapsulated_content(&mut fields)?;
-        let mut unknown = Unknown(None);
-        self.certificates = certificates(&mut fields, dialect, &mut unknown)?;
-        if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
-            return Err(Error::RevocationList(revocation_lists.at));
-        }
-
-        let mut slots = self.signers.iter_mut();
-        let (mut with_attributes, mut without_attributes) = (false, false);
-        let mut only_ml_dsa = true;
-        fields.each_of(der::SET, |infos| {
-            let slot = slots.next().ok_or(Error::TooManySigners)?;
-            let info = signer_info(infos, version, content_type, dialect)?;
-            with_attributes |= info.signed_attributes;
-            without_attributes |= !info.signed_attributes;
-            *slot = unknown.note(info.known);
-            only_ml_dsa &= slot.as_ref().is_some_and(|signer| signer.key.is_ml_dsa());
-            Ok(())
-        })?;
-        fields.finish()?;
-
-        self.judgement = if let Unknown(Some(error)) = unknown {
-            Err(error)
-        } else if with_attributes && without_attributes {
-            Err(Error::MixedSignedAttributes)
-        } else if embedded {
-            Err(Error::EmbeddedContent)
-        } else if content_type != ContentType::Data {
-            Err(Error::NotData)
-        } else if with_attributes && !(dialect.ml_dsa_attributes && only_ml_dsa) {
-            Err(Error::SignedAttributes)
-        } else {
-            // INVARIANT: with no unknown algorithm, each signer has filled its slot, from the
-            // first on, and there is one, since the set is not empty.
-            Ok(())
-        };
-        Ok(())
+    pub fn signed_data(&self) -> Result<SignedData<'a>, Error> {
+        self.signed_data
     }
 }
 
-/// Reads a message ([`Message::read`]) where copies do not matter.
+/// Reads a message.
+///
+/// # Errors
+///
+/// What is wrong with its form, certificates included, in the order of its octets.
 pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
-    let mut parsed = Message::default();
-    parsed.read(message, dialect)?;
-    Ok(parsed)
-}
-
-/// The first algorithm that is not known, if there is one.
-struct Unknown(Option<Error>);
-
-impl Unknown {
-    /// The value, if all its algorithms are known.
-    fn note<T>(&mut self, known: Result<T, Error>) -> Option<T> {
-        known.map_err(|error| self.0 = self.0.or(Some(error))).ok()
+    if message.len() > MAX_MESSAGE {
+        return Err(Error::LongMessage);
     }
+    let mut outer = Reader::new(message);
+    let mut content_info = outer.inside(der::SEQUENCE)?;
+    outer.finish()?;
+
+    if content_info.oid()? != oid::SIGNED_DATA {
+        return Err(Error::NotSignedData);
+    }
+    let mut explicit = content_info.inside(der::context_constructed(0))?;
+    content_info.finish()?;
+    let mut fields = explicit.inside(der::SEQUENCE)?;
+    explicit.finish()?;
+
+    let version_at = fields.at();
+    let version = match fields.integer()? {
+        &[version @ (1 | 3)] => version,
+        _ => return Err(Error::UnknownVersion(version_at)),
+    };
+
+    // Not used, neither here nor in C: what counts is what each SignerInfo says.
+    let mut digests = fields.list(der::SET)?;
+    while !digests.is_empty() {
+        algorithm(&mut digests)?;
+    }
+
+    let (content_type, embedded) = encapsulated_content(&mut fields)?;
+    let mut unknown = None;
+    let certificates = certificates(&mut fields, dialect, &mut unknown)?;
+    if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
+        return Err(Error::RevocationList(revocation_lists.at));
+    }
+
+    let grammar = Grammar {
+        version,
+        content_type,
+        dialect,
+    };
+    let mut infos = fields.list(der::SET)?;
+    let (mut first, mut others) = (None, infos);
+    let (mut with_attributes, mut without_attributes) = (false, false);
+    let mut only_ml_dsa = true;
+    let mut count = 0..MAX_SIGNERS;
+    while !infos.is_empty() {
+        count.next().ok_or(Error::TooManySigners)?;
+        let info = signer_info(&mut infos, grammar)?;
+        with_attributes |= info.signed_attributes;
+        without_attributes |= !info.signed_attributes;
+        match info.known {
+            Ok(signer) => {
+                only_ml_dsa &= signer.key.is_ml_dsa();
+                if first.is_none() {
+                    (first, others) = (Some(signer), infos);
+                }
+            }
+            Err(error) => unknown = unknown.or(Some(error)),
+        }
+    }
+    fields.finish()?;
+
+    let signed_data = match (unknown, first) {
+        (Some(error), _) => Err(error),
+        _ if with_attributes && without_attributes => Err(Error::MixedSignedAttributes),
+        _ if embedded => Err(Error::EmbeddedContent),
+        _ if content_type != ContentType::Data => Err(Error::NotData),
+        _ if with_attributes && !(dialect.ml_dsa_attributes && only_ml_dsa) => {
+            Err(Error::SignedAttributes)
+        }
+        // INVARIANT: all were read above, and none had an unknown algorithm.
+        (None, Some(first)) => Ok(SignedData {
+            first,
+            others,
+            grammar,
+        }),
+        // There is one, since the set is not empty.
+        (None, None) => Err(Error::NotSignedData),
+    };
+    Ok(Message {
+        certificates,
+        signed_data,
+    })
 }
 
 /// Reads EncapsulatedContentInfo: the type, and whether there is content.
 fn encapsulated_content(fields: &mut Reader<'_>) -> Result<(ContentType, bool), Error> {
-    let info = fields.element(der::SEQUENCE)?;
-    let mut info = info.reader();
+    let mut info = fields.inside(der::SEQUENCE)?;
     let at = info.at();
     let content_type = match info.oid()? {
         oid::DATA => ContentType::Data,
@@ -333,11 +347,11 @@ fn encapsulated_content(fields: &mut Reader<'_>) -> Result<(ContentType, bool), 
     Ok((content_type, embedded.is_some()))
 }
 
-/// Reads the certificates.
+/// Reads the certificates; notes the first algorithm that is not known.
 fn certificates<'a>(
     fields: &mut Reader<'a>,
     dialect: Dialect,
-    unknown: &mut Unknown,
+    unknown: &mut Option<Error>,
 ) -> Result<Certificates<'a>, Error> {
     let set = match fields.optional(der::context_constructed(0))? {
         Some(set) => set.reader(),
@@ -349,9 +363,10 @@ fn certificates<'a>(
         let encoded = rest.element(der::SEQUENCE)?;
         count.next().ok_or(Error::TooManyCertificates)?;
         match x509::parse(&encoded, dialect.ml_dsa) {
-            Err(error) if error.class() != Class::NoPackage => return Err(error),
-            known => unknown.note(known),
-        };
+            Ok(_) => {}
+            Err(error) if error.class() == Class::NoPackage => *unknown = unknown.or(Some(error)),
+            Err(error) => return Err(error),
+        }
     }
     // INVARIANT: all of it was read as elements, and counted.
     Ok(Certificates { set })
@@ -361,7 +376,7 @@ fn certificates<'a>(
 pub(super) fn algorithm<'a>(
     input: &mut Reader<'a>,
 ) -> Result<(&'a [u8], Option<Element<'a>>), Error> {
-    let mut fields = input.element(der::SEQUENCE)?.reader();
+    let mut fields = input.inside(der::SEQUENCE)?;
     let oid = fields.oid()?;
     let parameters = if fields.is_empty() {
         None
@@ -392,18 +407,20 @@ struct ParsedSigner<'a> {
     signed_attributes: bool,
 }
 
-/// Reads one SignerInfo of a SignedData of this version and content type.
-fn signer_info<'a>(
-    infos: &mut Reader<'a>,
-    message_version: u8,
-    content_type: ContentType,
-    dialect: Dialect,
-) -> Result<ParsedSigner<'a>, Error> {
-    let mut fields = infos.element(der::SEQUENCE)?.reader();
+/// Reads again one SignerInfo that was read before. Never inlined: it needs much stack, for what
+/// is seldom done.
+#[inline(never)]
+fn another_signer<'a>(infos: &mut Reader<'a>, grammar: Grammar) -> Option<SignerInfo<'a>> {
+    signer_info(infos, grammar).ok()?.known.ok()
+}
+
+/// Reads one SignerInfo.
+fn signer_info<'a>(infos: &mut Reader<'a>, grammar: Grammar) -> Result<ParsedSigner<'a>, Error> {
+    let mut fields = infos.inside(der::SEQUENCE)?;
 
     let version_at = fields.at();
     let version = fields.integer()?;
-    let id = match (version, message_version) {
+    let id = match (version, grammar.version) {
         ([1], 1) => issuer_and_serial(&mut fields)?,
         ([3], 3) => subject_key_id(&mut fields)?,
         ([1 | 3], _) => return Err(Error::VersionMismatch(version_at)),
@@ -413,8 +430,8 @@ fn signer_info<'a>(
     let digest_at = fields.at();
     let (digest_oid, digest_parameters) = algorithm(&mut fields)?;
     let attributes = match fields.optional(der::context_constructed(0))? {
-        Some(set) => Some(signed_attributes(&set, content_type)?),
-        None if content_type == ContentType::MsIndirectData => {
+        Some(set) => Some(signed_attributes(&set, grammar.content_type)?),
+        None if grammar.content_type == ContentType::MsIndirectData => {
             return Err(Error::MissingAttribute(fields.at()))
         }
         None => None,
@@ -423,13 +440,16 @@ fn signer_info<'a>(
     let (key_oid, key_parameters) = algorithm(&mut fields)?;
     let signature = fields.element(der::OCTET_STRING)?.content;
     if let Some(unsigned) = fields.optional(der::context_constructed(1))? {
-        unsigned.each(|set| attribute(set).map(|_| ()))?;
+        let mut unsigned = unsigned.list()?;
+        while !unsigned.is_empty() {
+            attribute(&mut unsigned)?;
+        }
     }
     fields.finish()?;
 
     let known = match (
         DigestAlgorithm::from_oid(digest_oid),
-        KeyAlgorithm::from_oid(key_oid).filter(|key| dialect.ml_dsa || !key.is_ml_dsa()),
+        KeyAlgorithm::from_oid(key_oid).filter(|key| grammar.dialect.ml_dsa || !key.is_ml_dsa()),
     ) {
         (None, _) => Err(Error::UnknownDigest(digest_at)),
         (_, None) => Err(Error::UnknownKeyAlgorithm(key_at)),
@@ -475,11 +495,14 @@ fn subject_key_id<'a>(fields: &mut Reader<'a>) -> Result<SignerId<'a>, Error> {
 /// Reads one Attribute: its type's identifier, and the set of its values, of which there is one
 /// at least.
 fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], Element<'a>), Error> {
-    let mut fields = attributes.element(der::SEQUENCE)?.reader();
+    let mut fields = attributes.inside(der::SEQUENCE)?;
     let kind = fields.oid()?;
     let values = fields.element(der::SET)?;
     fields.finish()?;
-    values.each(|values| values.any().map(|_| ()))?;
+    let mut each = values.list()?;
+    while !each.is_empty() {
+        each.any()?;
+    }
     Ok((kind, values))
 }
 
@@ -506,9 +529,10 @@ fn signed_attributes<'a>(
     // S/MIME capabilities, SpcSpOpusInfo, SpcStatementType.
     let mut authenticode = [false; 3];
 
-    set.each(|attributes| {
+    let mut attributes = set.list()?;
+    while !attributes.is_empty() {
         let at = attributes.at();
-        let (kind, values) = attribute(attributes)?;
+        let (kind, values) = attribute(&mut attributes)?;
         let once = |first: bool| {
             if first {
                 Ok(())
@@ -527,11 +551,10 @@ fn signed_attributes<'a>(
                     Ok(oid::MS_INDIRECT_DATA) => content_type == ContentType::MsIndirectData,
                     _ => false,
                 };
-                return if same {
-                    Ok(())
-                } else {
-                    Err(Error::ContentTypeAttribute(value.at))
-                };
+                if !same {
+                    return Err(Error::ContentTypeAttribute(value.at));
+                }
+                continue;
             }
             (Some([4]), _) => {
                 let value = only(&values)?;
@@ -540,28 +563,26 @@ fn signed_attributes<'a>(
                     return Err(Error::UnexpectedTag(value.at));
                 }
                 message_digest = Some(value.content);
-                return Ok(());
+                continue;
             }
             (Some([5]), _) => {
                 let value = only(&values)?;
                 once(signing_time.is_none())?;
                 signing_time = Some(time::decode(&value)?);
-                return Ok(());
+                continue;
             }
             (Some([15]), _) => capabilities,
             (_, oid::MS_SP_OPUS_INFO) => opus,
             (_, oid::MS_STATEMENT_TYPE) => statement,
-            _ => return Ok(()),
+            _ => continue,
         };
         only(&values)?;
         once(!*seen)?;
         *seen = true;
-        if content_type == ContentType::MsIndirectData {
-            Ok(())
-        } else {
-            Err(Error::AuthenticodeAttribute(at))
+        if content_type != ContentType::MsIndirectData {
+            return Err(Error::AuthenticodeAttribute(at));
         }
-    })?;
+    }
 
     match (has_content_type, message_digest, set.whole) {
         (true, Some(message_digest), [_, after_tag @ ..]) => Ok(SignedAttributes {

@@ -54,27 +54,22 @@ pub struct Element<'a> {
 impl<'a> Element<'a> {
     /// A reader of what is inside.
     pub fn reader(&self) -> Reader<'a> {
-        // Neither can overflow: the content is the end of the whole, which is part of a slice.
-        let header = self.whole.len().saturating_sub(self.content.len());
+        // Neither can wrap: the content is the end of the whole, which is part of a slice.
+        let header = self.whole.len().wrapping_sub(self.content.len());
         Reader {
             rest: self.content,
-            at: self.at.saturating_add(header),
+            at: self.at.wrapping_add(header),
         }
     }
 
-    /// Gives each of the elements inside to `each`, which reads one. There must be one.
-    pub fn each(
-        &self,
-        mut each: impl FnMut(&mut Reader<'a>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut inside = self.reader();
+    /// A reader of what is inside, a SET OF or SEQUENCE OF, which must not be empty, as for the
+    /// kernel's C decoder.
+    pub fn list(&self) -> Result<Reader<'a>, Error> {
+        let inside = self.reader();
         if inside.is_empty() {
             return Err(Error::EmptySet(self.at));
         }
-        while !inside.is_empty() {
-            each(&mut inside)?;
-        }
-        Ok(())
+        Ok(inside)
     }
 }
 
@@ -120,19 +115,19 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next element, whatever it is.
-    #[inline(always)]
     pub fn any(&mut self) -> Result<Element<'a>, Error> {
         self.read(None)
     }
 
     /// Reads the next element, which must have this tag.
-    #[inline(always)]
     pub fn element(&mut self, tag: u8) -> Result<Element<'a>, Error> {
         self.read(Some(tag))
     }
 
-    /// Reads the next element. Most of the time that reading a message takes is spent here: one
-    /// function, so that an element is not handed through two.
+    /// Reads the next element. Most of the time that reading a message takes is spent here, and
+    /// half of that on handing an element over in memory: so it is a part of each function that
+    /// wants less than the whole element.
+    #[inline(always)]
     fn read(&mut self, wanted: Option<u8>) -> Result<Element<'a>, Error> {
         let (at, all) = (self.at, self.rest);
         let (tag, first, after_first) = match all {
@@ -143,7 +138,15 @@ impl<'a> Reader<'a> {
         let (length, after_length) = match first {
             0x00..=0x7f => (usize::from(first), after_first),
             0x80 => return Err(Error::IndefiniteLength(at)),
-            0x81..=0x84 => long_length(usize::from(first & 0x7f), after_first, at)?,
+            0x81..=0x84 => {
+                let count = usize::from(first & 0x7f);
+                let octets = after_first.get(..count).ok_or(Error::Truncated(at))?;
+                let rest = after_first.get(count..).ok_or(Error::Truncated(at))?;
+                let length = long_length(octets).ok_or(Error::NonMinimalLength(at))?;
+                // Does not fit only where all memory is smaller.
+                let length = usize::try_from(length).map_err(|_| Error::HugeLength(at))?;
+                (length, rest)
+            }
             _ => return Err(Error::HugeLength(at)),
         };
         let content = after_length.get(..length).ok_or(Error::Truncated(at))?;
@@ -153,10 +156,10 @@ impl<'a> Reader<'a> {
             return Err(Error::UnexpectedTag(at));
         }
 
-        // Neither can overflow: both are offsets inside one slice.
-        let whole_len = all.len().saturating_sub(rest.len());
+        // Neither can wrap: both are offsets inside one slice.
+        let whole_len = all.len().wrapping_sub(rest.len());
         let whole = all.get(..whole_len).ok_or(Error::Truncated(at))?;
-        self.at = at.saturating_add(whole_len);
+        self.at = at.wrapping_add(whole_len);
         self.rest = rest;
         Ok(Element {
             tag,
@@ -164,6 +167,16 @@ impl<'a> Reader<'a> {
             whole,
             at,
         })
+    }
+
+    /// Reads the next element, which must have this tag, and returns a reader of what is inside.
+    pub fn inside(&mut self, tag: u8) -> Result<Reader<'a>, Error> {
+        Ok(self.read(Some(tag))?.reader())
+    }
+
+    /// As [`Self::inside`], but for a SET OF or SEQUENCE OF ([`Element::list`]).
+    pub fn list(&mut self, tag: u8) -> Result<Reader<'a>, Error> {
+        self.read(Some(tag))?.list()
     }
 
     /// Reads the next element if it has this tag, else leaves it where it is.
@@ -182,7 +195,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an INTEGER that has an implicit tag.
     pub fn integer_tagged(&mut self, tag: u8) -> Result<&'a [u8], Error> {
-        let Element { content, at, .. } = self.element(tag)?;
+        let Element { content, at, .. } = self.read(Some(tag))?;
         match content {
             [] => Err(Error::BadInteger(at)),
             [0x00, next, ..] if next & 0x80 == 0 => Err(Error::BadInteger(at)),
@@ -210,19 +223,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the element of this tag, a SET OF or SEQUENCE OF, and gives each of its elements to
-    /// `each`, which reads one. There must be one, as for the kernel's C decoder.
-    pub fn each_of(
-        &mut self,
-        tag: u8,
-        each: impl FnMut(&mut Reader<'a>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.element(tag)?.each(each)
-    }
-
     /// Reads an OBJECT IDENTIFIER and returns its content octets.
     pub fn oid(&mut self) -> Result<&'a [u8], Error> {
-        let Element { content, at, .. } = self.element(OID)?;
+        let Element { content, at, .. } = self.read(Some(OID))?;
         // An arc ends with an octet below 0x80, and one that starts with 0x80 is padded. Few
         // identifiers have such an octet at all.
         let whole_arcs = match content {
@@ -236,19 +239,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the `count` octets of a long length (1 to 4).
-fn long_length(count: usize, input: &[u8], at: usize) -> Result<(usize, &[u8]), Error> {
-    let octets = input.get(..count).ok_or(Error::Truncated(at))?;
-    let rest = input.get(count..).ok_or(Error::Truncated(at))?;
+/// The length that these one to four octets are, if it takes as many.
+fn long_length(octets: &[u8]) -> Option<u32> {
     let length = octets
         .iter()
         .fold(0u32, |length, &octet| (length << 8) | u32::from(octet));
     // Fits into the octets before, or into the short form?
     if octets.first() == Some(&0) || length < 0x80 {
-        return Err(Error::NonMinimalLength(at));
+        return None;
     }
-    let length = usize::try_from(length).map_err(|_| Error::HugeLength(at))?;
-    Ok((length, rest))
+    Some(length)
 }
 
 /// Whether an arc behind the first one starts with a zero of seven bits.

@@ -6,7 +6,7 @@
 //! program has to bring stands behind [`Platform`], so both come to the same verdict by the same
 //! code. The data flows one way:
 //!
-//! [`trailer::split`] -> [`cms::Message::read`] -> certificates in the message (`chain`) ->
+//! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
 //! [`Platform::find_key`] -> [`Platform::digest`] -> [`Platform::verify`] -> [`policy::decide`]
 
 #![forbid(unsafe_code)]
@@ -231,6 +231,8 @@ pub struct Checked<'a> {
 }
 
 /// Checks a module file: `file` is all of it, with whatever was appended.
+// Most of what an unsigned module costs would be handing the answer over.
+#[inline(always)]
 pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
     let without_signer = |module_len, error| Checked {
         module_len,
@@ -248,10 +250,8 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
     if u32::try_from(file.len()).is_err() {
         return without_signer(content.len(), Error::TooLarge);
     }
-    let (signer, result) = match check_message(platform, file, content, message) {
-        Ok(signer) => (Some(signer), Ok(())),
-        Err(Failure { error, signer }) => (signer, Err(error)),
-    };
+    let mut signer = None;
+    let result = check_message(platform, file, content, message, &mut signer);
     Checked {
         module_len: content.len(),
         signer,
@@ -259,44 +259,34 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
     }
 }
 
-/// Why a message is not a good signature, and at which signer that was found.
-struct Failure<'a> {
-    error: Error,
-    signer: Option<SignerInfo<'a>>,
-}
-
-impl<E: Into<Error>> From<E> for Failure<'_> {
-    fn from(error: E) -> Self {
-        Failure {
-            error: error.into(),
-            signer: None,
-        }
-    }
-}
-
-/// Checks a file's signature message; returns the (last) signer that a trusted key stands for.
+/// Checks a file's signature message; leaves in `signer` at whom the verdict was reached: if it
+/// is good, the (last) one that a trusted key stands for.
 fn check_message<'a, P: Platform>(
     platform: &P,
     file: &[u8],
     content: &[u8],
     message: &'a [u8],
-) -> Result<SignerInfo<'a>, Failure<'a>> {
+    signer: &mut Option<SignerInfo<'a>>,
+) -> Result<(), Error> {
     let tree = platform.tree();
-    let octets = message;
-    let mut message = cms::Message::default();
-    message.read(octets, tree.dialect)?;
+    let message = cms::parse(message, tree.dialect)?;
     // C checks the signatures of certificates on themselves while it parses.
     let chain = Chain::new(platform, tree, message.certificates())?;
     let signed_data = message.signed_data()?;
-    let signer = Signers::new(platform, signed_data, chain, content).check()?;
-    // The dearest question last: it takes a digest of the whole file.
-    if tree.file_hashes && is_file_blacklisted(platform, file)? {
-        return Err(Failure {
-            error: Error::Blacklisted,
-            signer: Some(signer),
-        });
+    Signers::new(platform, signed_data, chain, content).check(signer)?;
+    if !tree.file_hashes {
+        return Ok(());
     }
-    Ok(signer)
+    // The dearest question last: it takes a digest of the whole file.
+    match is_file_blacklisted(platform, file) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::Blacklisted),
+        Err(error) => {
+            // Not for anything of the signer's.
+            *signer = None;
+            Err(error)
+        }
+    }
 }
 
 /// Whether the SHA-256 of a whole file is on the list of refused ones.

@@ -15,13 +15,19 @@ use super::{
 /// it: a sequence of sets of pairs of a type and any value, none of them empty.
 pub(super) fn read<'a>(input: &mut Reader<'a>) -> Result<&'a [u8], Error> {
     let name = input.element(der::SEQUENCE)?;
-    name.each(|rdns| rdns.each_of(der::SET, |attributes| attribute(attributes).map(|_| ())))?;
+    let mut rdns = name.list()?;
+    while !rdns.is_empty() {
+        let mut attributes = rdns.list(der::SET)?;
+        while !attributes.is_empty() {
+            attribute(&mut attributes)?;
+        }
+    }
     Ok(name.content)
 }
 
 /// Reads one `AttributeTypeAndValue`: the type's identifier and the value's octets.
 fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Error> {
-    let mut fields = attributes.element(der::SEQUENCE)?.reader();
+    let mut fields = attributes.inside(der::SEQUENCE)?;
     let kind = fields.oid()?;
     let value = fields.any()?.content;
     fields.finish()?;

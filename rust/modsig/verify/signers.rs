@@ -5,8 +5,8 @@
 use super::{
     chain::{Chain, End, Index, Set},
     cms::{KeyId, SignedAttributes, SignedData, MAX_SIGNERS},
-    Digest, DigestAlgorithm, Error, Failure, Keyring, Lookup, Platform, Signature, Signed,
-    SignerInfo, Verification,
+    Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, Signature, Signed, SignerInfo,
+    Verification,
 };
 
 /// A digest algorithm in use, and what it made of the content once that was asked for.
@@ -29,7 +29,7 @@ struct Standing {
 /// The state of going through the signers of a message.
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
-    message: SignedData<'p, 'a>,
+    message: SignedData<'a>,
     chain: Chain<'p, 'a, P>,
     content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
@@ -41,7 +41,7 @@ pub(super) struct Signers<'p, 'a, P: Platform> {
 impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     pub(super) fn new(
         platform: &'p P,
-        message: SignedData<'p, 'a>,
+        message: SignedData<'a>,
         chain: Chain<'p, 'a, P>,
         content: &'p [u8],
     ) -> Self {
@@ -63,15 +63,14 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// costs no digest, unless the message has the signer's certificate: then C has something to
     /// check the signature with, and refuses the module if it is wrong. See
     /// Documentation/differences.md for why no module gets in by this that C would refuse.
-    pub(super) fn check(&mut self) -> Result<SignerInfo<'a>, Failure<'a>> {
-        self.each(Self::agrees_with_message)?;
+    ///
+    /// Leaves in `looked_at` the signer at whom the verdict was reached.
+    pub(super) fn check(&mut self, looked_at: &mut Option<SignerInfo<'a>>) -> Result<(), Error> {
+        self.each(looked_at, Self::agrees_with_message)?;
         // Before any trust: also a key that is trusted can be revoked.
-        self.each(Self::is_not_revoked)?;
-        match self.find_trusted(Keyring::Trusted) {
-            Err(Failure {
-                error: Error::NoKey,
-                ..
-            }) => self.find_trusted(Keyring::Platform),
+        self.each(looked_at, Self::is_not_revoked)?;
+        match self.find_trusted(Keyring::Trusted, looked_at) {
+            Err(Error::NoKey) => self.find_trusted(Keyring::Platform, looked_at),
             outcome => outcome,
         }
     }
@@ -79,11 +78,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// Does `pass` for each signer.
     fn each(
         &mut self,
+        looked_at: &mut Option<SignerInfo<'a>>,
         pass: impl Fn(&mut Self, usize, &SignerInfo<'a>) -> Result<(), Error>,
-    ) -> Result<(), Failure<'a>> {
-        let message = self.message;
-        for (index, signer) in (0..MAX_SIGNERS).zip(message.signers()) {
-            pass(self, index, signer).map_err(at(signer))?;
+    ) -> Result<(), Error> {
+        for (index, signer) in (0..MAX_SIGNERS).zip(self.message.signers()) {
+            pass(self, index, looked_at.insert(signer))?;
         }
         Ok(())
     }
@@ -173,27 +172,34 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
 
     /// Looks for a signer whom a key in `keyring` stands for. One is enough, unless the signature
     /// of another that is there does not verify.
-    fn find_trusted(&mut self, keyring: Keyring) -> Result<SignerInfo<'a>, Failure<'a>> {
-        let message = self.message;
-        let mut trusted = None;
-        // The answer if nobody is trusted: C prefers "not supported" over "not known".
-        let mut otherwise = Failure {
-            error: Error::NoKey,
-            signer: message.signers().next().copied(),
-        };
+    fn find_trusted(
+        &mut self,
+        keyring: Keyring,
+        looked_at: &mut Option<SignerInfo<'a>>,
+    ) -> Result<(), Error> {
+        *looked_at = Some(*self.message.first());
+        let mut outcome = Err(Error::NoKey);
         let mut marks = Marks::default();
 
-        for (index, signer) in (0..MAX_SIGNERS).zip(message.signers()) {
+        for (index, signer) in (0..MAX_SIGNERS).zip(self.message.signers()) {
             if self.standing(index).unsupported {
-                otherwise = at(signer)(Error::DigestNotBuiltIn);
-            } else if self
-                .is_trusted(keyring, index, signer, &mut marks)
-                .map_err(at(signer))?
-            {
-                trusted = Some(*signer);
+                // C prefers "not supported" over "not known".
+                if outcome.is_err() {
+                    *looked_at = Some(signer);
+                    outcome = Err(Error::DigestNotBuiltIn);
+                }
+                continue;
+            }
+            match self.is_trusted(keyring, index, &signer, &mut marks) {
+                Ok(false) => {}
+                trusted => {
+                    *looked_at = Some(signer);
+                    outcome = Ok(());
+                    trusted?;
+                }
             }
         }
-        trusted.ok_or(otherwise)
+        outcome
     }
 
     /// Whether a key in `keyring` stands for a signer (`pkcs7_validate_trust_one()`): the key of a
@@ -213,10 +219,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             if !marks.seen.add(at) {
                 return Ok(marks.verified.has(at));
             }
-            let Some(certificate) = self.chain.get(at) else {
+            let Some((first, second)) = self.chain.own_ids(at) else {
                 break;
             };
-            let (first, second) = (Some(certificate.id), certificate.subject_key_id);
             if let Lookup::Found(key) = self.platform.find_key(keyring, first, second)? {
                 self.check_by_key(&key, signer, last)?;
                 self.mark_verified(start, at, marks);
@@ -229,18 +234,16 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             }
             last = Some(at);
         }
-        if let Some((at, certificate)) = last.and_then(|at| Some((at, self.chain.get(at)?))) {
-            let (first, second) = (certificate.authority, certificate.authority_key_id);
-            if first.is_some() || second.is_some() {
-                match self.platform.find_key(keyring, first, second)? {
-                    Lookup::Found(key) => {
-                        self.check_by_key(&key, signer, last)?;
-                        self.mark_verified(start, at, marks);
-                        return Ok(true);
-                    }
-                    Lookup::Mismatch => return Err(Error::AuthorityMismatch),
-                    Lookup::Unknown => {}
+        let authority = last.and_then(|at| Some((at, self.chain.authority_ids(at)?)));
+        if let Some((at, (first, second))) = authority {
+            match self.platform.find_key(keyring, first, second)? {
+                Lookup::Found(key) => {
+                    self.check_by_key(&key, signer, last)?;
+                    self.mark_verified(start, at, marks);
+                    return Ok(true);
                 }
+                Lookup::Mismatch => return Err(Error::AuthorityMismatch),
+                Lookup::Unknown => {}
             }
         }
         match self.find_signer(keyring, signer)? {
@@ -367,13 +370,4 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
 struct Marks {
     seen: Set,
     verified: Set,
-}
-
-/// Adds the signer at whom an error was found.
-fn at<'a>(signer: &SignerInfo<'a>) -> impl Fn(Error) -> Failure<'a> {
-    let signer = *signer;
-    move |error| Failure {
-        error,
-        signer: Some(signer),
-    }
 }

@@ -86,7 +86,7 @@ pub fn parse<'a>(input: &Element<'a>, ml_dsa: bool) -> Result<Certificate<'a>, E
     let (inner, inner_parameters) = algorithm(&mut fields)?;
     let issuer = name::read(&mut fields)?;
     let id = KeyId::by_serial(serial, issuer, serial_at)?;
-    let mut validity = fields.element(der::SEQUENCE)?.reader();
+    let mut validity = fields.inside(der::SEQUENCE)?;
     let not_before = time::decode(&validity.any()?)?;
     let not_after = time::decode(&validity.any()?)?;
     validity.finish()?;
@@ -98,7 +98,10 @@ pub fn parse<'a>(input: &Element<'a>, ml_dsa: bool) -> Result<Certificate<'a>, E
     let mut extensions = Extensions::default();
     if let Some(explicit) = fields.optional(der::context_constructed(3))? {
         let mut explicit = explicit.reader();
-        explicit.each_of(der::SEQUENCE, |each| extensions.read(each))?;
+        let mut list = explicit.list(der::SEQUENCE)?;
+        while !list.is_empty() {
+            extensions.read(&mut list)?;
+        }
         explicit.finish()?;
     }
     fields.finish()?;
@@ -200,7 +203,7 @@ struct Extensions<'a> {
 impl<'a> Extensions<'a> {
     /// Reads one Extension (RFC 5280 section 4.1).
     fn read(&mut self, extensions: &mut Reader<'a>) -> Result<(), Error> {
-        let mut fields = extensions.element(der::SEQUENCE)?.reader();
+        let mut fields = extensions.inside(der::SEQUENCE)?;
         let at = fields.at();
         let kind = fields.oid()?;
         // Critical ones that are not known are none of C's business, either.
@@ -238,7 +241,7 @@ impl<'a> Extensions<'a> {
 
     /// Reads AuthorityKeyIdentifier (RFC 5280 section 4.2.1.1).
     fn authority_key_identifier(&mut self, value: &mut Reader<'a>) -> Result<(), Error> {
-        let mut fields = value.element(der::SEQUENCE)?.reader();
+        let mut fields = value.inside(der::SEQUENCE)?;
         if let Some(id) = fields.optional(der::context(0))? {
             self.authority_key_id = Some(KeyId::by_key_id(&id)?);
         }
@@ -246,7 +249,7 @@ impl<'a> Extensions<'a> {
         if let Some(names) = fields.optional(der::context_constructed(1))? {
             // GeneralNames, of which a certificate's issuer can be one only.
             let mut names = names.reader();
-            let mut directory_name = names.element(der::context_constructed(4))?.reader();
+            let mut directory_name = names.inside(der::context_constructed(4))?;
             names.finish()?;
             issuer = Some(name::read(&mut directory_name)?);
             directory_name.finish()?;

@@ -167,7 +167,7 @@ pub const NEWEST: Dialect = Dialect {
 /// Reads a message; what is wrong with it, at whichever stage.
 pub fn parse(der: &[u8]) -> Result<Vec<SignerInfo<'_>>, Error> {
     let message = cms::parse(der, Dialect::default())?;
-    Ok(message.signed_data()?.signers().copied().collect())
+    Ok(message.signed_data()?.signers().collect())
 }
 
 /// Signed attributes over [`CONTENT`] as [`Double`] digests it, with these more.
