@@ -4,6 +4,7 @@
 CARGO ?= cargo
 ARCH ?= x86_64
 KERNEL ?= 6.12
+TIME ?= 60
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 
 help: ## list the targets
@@ -18,6 +19,7 @@ demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm6
 test: setup ## everything that CI runs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
+	$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check
 	scripts/check-unsafe
 	$(CARGO) test --quiet --workspace --locked
 	scripts/test-integrate
@@ -31,6 +33,15 @@ test: setup ## everything that CI runs
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
 
+fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
+	scripts/fuzz $(TIME)
+
+asan: ## run the verifier's tests under AddressSanitizer (wants a toolchain from rustup)
+	scripts/asan
+
+miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
+	scripts/miri
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -43,4 +54,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test integrate deintegrate clean distclean
+.PHONY: help setup demo test fuzz asan miri integrate deintegrate clean distclean
