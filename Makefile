@@ -5,6 +5,7 @@ CARGO ?= cargo
 ARCH ?= x86_64
 KERNEL ?= 6.12
 SEED ?= 1
+TIME ?= 60
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 
 help: ## list the targets
@@ -20,6 +21,7 @@ test: setup ## everything that CI runs
 	$(CARGO) fmt --all --check
 	rustfmt --check --edition 2021 rust/modsig/modsig.rs
 	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
+	$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check
 	scripts/check-unsafe
 	$(CARGO) test --quiet --workspace --locked
 	CARGO_TARGET_DIR=$(cache)/vendored $(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
@@ -41,6 +43,15 @@ compare: setup ## the C verifier and this one, given the same files [ARCH=arm64]
 bench: setup ## count what checking a module costs in the guest, in Rust and in C [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
 
+fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
+	scripts/fuzz $(TIME)
+
+asan: ## run the verifier's tests under AddressSanitizer (wants a toolchain from rustup)
+	scripts/asan
+
+miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
+	scripts/miri
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -53,4 +64,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test compare bench integrate deintegrate clean distclean
+.PHONY: help setup demo test compare bench fuzz asan miri integrate deintegrate clean distclean

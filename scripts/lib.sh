@@ -18,6 +18,15 @@ lock() {
 	flock 9
 }
 
+# Whether the Rust compiler in PATH comes with AddressSanitizer.
+has_asan() {
+	local runtime
+	for runtime in "$(rustc --print sysroot)"/lib/rustlib/*/lib/librustc-*_rt.asan.a; do
+		[ -e "$runtime" ] && return
+	done
+	return 1
+}
+
 # make for a kernel: one compiler for all architectures, and Debian's rustc, which has the sources
 # of core beside it.  An environment variable would not do: the kernel's Makefile overrides it.
 kernel_make() {

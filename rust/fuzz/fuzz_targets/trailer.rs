@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The end of a file.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use modsig_fuzz::invariants;
+
+fuzz_target!(|input: &[u8]| invariants::split(input));
