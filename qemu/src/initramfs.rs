@@ -92,9 +92,12 @@ pub fn module_directory(root: &Path, release: &str, modules: &[(String, Vec<u8>)
         .arg(release))
 }
 
-/// Compiles the guest's program for an architecture, as clang names it.
-pub fn init(clang_target: &str) -> Result<Vec<u8>> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/init.c");
+/// Compiles a program of the guest's (the name of a file in `guest/`) for an architecture, as clang
+/// names it.
+pub fn program(name: &str, clang_target: &str) -> Result<Vec<u8>> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("guest")
+        .join(name);
     let work = tempfile::tempdir()?;
     let path = work.path().join("init");
     run(Command::new("clang-19")

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod harness;
 pub mod initramfs;
 pub mod recipe;
 pub mod report;

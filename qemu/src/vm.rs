@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 
 /// What differs between architectures.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,27 @@ pub fn arch(name: &str) -> Result<Arch> {
     found.with_context(|| format!("unknown architecture {name}; known are x86_64 and arm64"))
 }
 
-/// How long a guest may take. It needs a few seconds.
-const LIMIT: Duration = Duration::from_secs(180);
+/// What a guest is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many CPUs.
+    pub cpus: u32,
+    /// How much memory, in MiB.
+    pub memory: u32,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// Enough for a guest that needs a few seconds.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            cpus: 1,
+            memory: 512,
+            limit: Duration::from_secs(180),
+        }
+    }
+}
 
 /// Boots a kernel with an initramfs, waits until it powers off, and returns what it wrote to its
 /// verdict port. The console goes into a file of its own.
@@ -61,6 +80,44 @@ pub fn boot(
     initramfs: &[u8],
     append: &str,
     console: &Path,
+    options: &Options,
+) -> Result<String> {
+    let verdict = run(arch, kernel, initramfs, append, console, options)?;
+    if let Some(line) = trouble(&fs::read(console)?) {
+        bail!("{line:?} in {}", console.display());
+    }
+    Ok(verdict)
+}
+
+/// The first line of a console that shows that the kernel itself went wrong.
+pub fn trouble(console: &[u8]) -> Option<String> {
+    const SIGNS: [&str; 6] = [
+        "Kernel panic",
+        "Oops",
+        "WARNING:",
+        "BUG:",
+        "UBSAN",
+        "rust_kernel: panicked",
+    ];
+    let log = String::from_utf8_lossy(console);
+    let mut lines = log.lines();
+    lines
+        .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+        .map(|line| line.trim().to_owned())
+}
+
+/// Like [`boot`], but leaves it to the caller to look for [`trouble`].
+///
+/// # Errors
+///
+/// If it takes too long.
+pub fn run(
+    arch: Arch,
+    kernel: &Path,
+    initramfs: &[u8],
+    append: &str,
+    console: &Path,
+    options: &Options,
 ) -> Result<String> {
     let work = tempfile::tempdir()?;
     let initrd = work.path().join("initramfs");
@@ -71,16 +128,9 @@ pub fn boot(
     }
     // TCG: boots take seconds, and a KVM that exists need not work.
     let mut child = Command::new(arch.qemu)
-        .args([
-            "-machine",
-            arch.machine,
-            "-accel",
-            "tcg",
-            "-cpu",
-            "max",
-            "-m",
-            "512",
-        ])
+        .args(["-machine", arch.machine, "-accel", "tcg", "-cpu", "max"])
+        .args(["-smp", &options.cpus.to_string()])
+        .args(["-m", &options.memory.to_string()])
         .args([
             "-display",
             "none",
@@ -110,26 +160,16 @@ pub fn boot(
         .with_context(|| format!("{}: cannot start; run scripts/setup", arch.qemu))?;
     let start = Instant::now();
     while child.try_wait()?.is_none() {
-        if start.elapsed() > LIMIT {
+        if start.elapsed() > options.limit {
             child.kill()?;
             child.wait()?;
             bail!(
-                "the guest did not end in {LIMIT:?}; see {}",
+                "the guest did not end in {:?}; see {}",
+                options.limit,
                 console.display()
             );
         }
         std::thread::sleep(Duration::from_millis(20));
-    }
-    let log = String::from_utf8_lossy(&fs::read(console)?).into_owned();
-    for trouble in [
-        "Kernel panic",
-        "Oops",
-        "WARNING:",
-        "BUG:",
-        "UBSAN",
-        "rust_kernel: panicked",
-    ] {
-        ensure!(!log.contains(trouble), "{trouble} in {}", console.display());
     }
     let verdict = fs::read(&verdict).context("the guest has said nothing")?;
     Ok(String::from_utf8_lossy(&verdict).into_owned())
