@@ -31,6 +31,9 @@ test: setup ## everything that CI runs
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
 
+instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin instruments -- --arch $(ARCH) --kernel $(KERNEL)
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -43,4 +46,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test integrate deintegrate clean distclean
+.PHONY: help setup demo test instruments integrate deintegrate clean distclean

@@ -7,6 +7,7 @@
 pub mod cases;
 pub mod harness;
 pub mod initramfs;
+pub mod instruments;
 pub mod recipe;
 pub mod report;
 pub mod vm;
