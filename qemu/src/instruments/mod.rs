@@ -76,6 +76,7 @@ struct Run<'a> {
     list: String,
     plan: String,
     append: &'a str,
+    options: vm::Options,
 }
 
 impl<'a> Run<'a> {
@@ -88,6 +89,7 @@ impl<'a> Run<'a> {
             list: String::new(),
             plan: String::new(),
             append: "",
+            options: OPTIONS,
         }
     }
 
@@ -145,7 +147,7 @@ impl<'a> Run<'a> {
             &archive.finish(),
             self.append,
             &console,
-            &OPTIONS,
+            &self.options,
         )?;
         let trouble = vm::trouble(&fs::read(&console)?).or(vm::trouble(output.as_bytes()));
         checks.push(Check::new(
@@ -175,12 +177,15 @@ impl<'a> Run<'a> {
             if watching { "watching" } else { "off" },
             watching,
         ));
-        let cpus = shown(&steps, "/sys/devices/system/cpu/online")?;
+        let cpus = shown(&steps, "/sys/devices/system/cpu/online")?.join(" ");
+        let expected = match self.options.cpus {
+            1 => "0".to_owned(),
+            more => format!("0-{}", more - 1),
+        };
         ensure!(
-            cpus == [format!("0-{}", OPTIONS.cpus - 1)],
-            "{}: the kernel uses these CPUs: {}",
-            self.name,
-            cpus.join(" ")
+            cpus == expected,
+            "{}: the kernel uses these CPUs: {cpus}, not {expected}",
+            self.name
         );
         let modules = shown(&steps, "/proc/modules")?;
         checks.push(Check::new(
