@@ -52,6 +52,9 @@ asan: ## run the verifier's tests under AddressSanitizer (wants a toolchain from
 miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
 	scripts/miri
 
+instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin instruments -- --arch $(ARCH) --kernel $(KERNEL)
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -64,4 +67,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test compare bench fuzz asan miri integrate deintegrate clean distclean
+.PHONY: help setup demo test compare bench fuzz asan miri instruments integrate deintegrate clean distclean

@@ -7,8 +7,10 @@
 pub mod cases;
 pub mod compare;
 pub mod cost;
+pub mod harness;
 pub mod host;
 pub mod initramfs;
+pub mod instruments;
 pub mod ml_dsa;
 pub mod recipe;
 pub mod report;

@@ -125,9 +125,13 @@ fn run(arguments: &Arguments) -> Result<bool> {
         // kernel's own ends the boot.
         let append = format!("loglevel=4 panic_on_warn=1 {append}");
         let kernel = kernel.join("kernel");
-        let ended = vm::run(arch, &kernel, &archive, &append, &[], &console, LIMIT)?;
-        let (verdicts, outcome) = judge::parse(&ended.verdict, corpus.cases.len());
-        let outcome = match ended.trouble {
+        let options = vm::Options {
+            limit: LIMIT,
+            ..vm::Options::default()
+        };
+        let verdict = vm::run(arch, &kernel, &archive, &append, &console, &options)?;
+        let (verdicts, outcome) = judge::parse(&verdict, corpus.cases.len());
+        let outcome = match vm::trouble(&fs::read(&console)?) {
             Some(trouble) => Err(anyhow::anyhow!(trouble)),
             None => outcome,
         };

@@ -103,19 +103,25 @@ fn measure(arch: vm::Arch, kernel: &Path, inputs: &[Input], name: &str) -> Resul
     // The clock counts instructions, and the counter that the guest reads has its full resolution
     // (on x86_64 it has anyway). A line on the console costs what the console does, not the
     // verifier: none but the gravest.
-    let icount = ["-icount", "shift=0,sleep=off"];
-    let counter = ["-cpu", "max,cntfrq=1000000000"];
-    let options: Vec<&str> = match arch.name {
-        "arm64" => [icount, counter].concat(),
-        _ => icount.to_vec(),
+    let options = vm::Options {
+        qemu: match arch.name {
+            "arm64" => &[
+                "-icount",
+                "shift=0,sleep=off",
+                "-cpu",
+                "max,cntfrq=1000000000",
+            ],
+            _ => &["-icount", "shift=0,sleep=off"],
+        },
+        ..vm::Options::default()
     };
-    let output = vm::boot_with(
+    let output = vm::boot(
         arch,
         &kernel.join("kernel"),
         &archive.finish(),
         "loglevel=2",
-        &options,
         &console,
+        &options,
     )?;
     Costs::parse(&output, inputs).with_context(|| console.display().to_string())
 }

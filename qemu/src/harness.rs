@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the scripts' keys and kernels to a verdict on each case of the table.
+
+use std::path::PathBuf;
+
+use anyhow::{ensure, Context, Result};
+use modsig::verify::{check, Error, Flags};
+use modsig_tools::platform::{outcome, Host, Mode};
+
+use crate::{
+    cases::{self, Case},
+    host::host,
+    initramfs::{self, Archive},
+    recipe::Pantry,
+    report,
+    script::script,
+    vm,
+};
+
+/// One boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: &'static str,
+    /// The flavour of kernel.
+    pub flavour: &'static str,
+    /// What is added to the kernel's command line.
+    pub append: &'static str,
+    /// What that makes of modules nobody has vouched for.
+    pub mode: Mode,
+}
+
+/// A kernel that was built.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Where it and its modules are.
+    pub directory: PathBuf,
+    /// Its series.
+    pub series: String,
+}
+
+/// How many were looked at, and how many of them were as expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All.
+    pub total: usize,
+    /// Those as expected.
+    pub good: usize,
+}
+
+impl Tally {
+    /// Counts one.
+    pub fn count(&mut self, good: bool) {
+        self.total += 1;
+        self.good += usize::from(good);
+    }
+}
+
+/// Everything that boots on one architecture share.
+pub struct Harness {
+    /// The architecture.
+    pub arch: vm::Arch,
+    /// Where the test keys are.
+    pub keys: PathBuf,
+    tools: PathBuf,
+    init: Vec<u8>,
+}
+
+impl Harness {
+    /// Makes or finds the keys and the guest's programs.
+    pub fn new(arch: &str) -> Result<Self> {
+        let arch = vm::arch(arch)?;
+        let keys = script("test-keys", &[])?;
+        Ok(Harness {
+            arch,
+            keys,
+            tools: script("guest-tools", &[arch.name])?,
+            init: initramfs::program("init", arch.clang_target)?,
+        })
+    }
+
+    /// Builds or finds a kernel of a series.
+    pub fn kernel(&self, series: &str, flavour: &str) -> Result<Kernel> {
+        let directory = script("kernel-build", &[series, self.arch.name, flavour])?;
+        let series = directory
+            .file_name()
+            .and_then(|name| name.to_str()?.split('-').next())
+            .context("kernel-build printed something odd")?
+            .to_owned();
+        Ok(Kernel { directory, series })
+    }
+
+    /// Makes files for a kernel.
+    pub fn pantry(&self, kernel: &Kernel) -> Pantry {
+        Pantry {
+            keys: self.keys.clone(),
+            kernel: kernel.directory.clone(),
+        }
+    }
+
+    /// Where the console of a boot is kept.
+    pub fn console(&self, kernel: &Kernel, name: &str) -> PathBuf {
+        PathBuf::from(format!(
+            "build/console/{}-{}-{name}.log",
+            kernel.series, self.arch.name
+        ))
+    }
+
+    /// What the kernel's code on the host makes of a file that this kernel is given.
+    pub fn verdict(&self, kernel: &Kernel, file: &[u8], mode: Mode) -> Result<&'static str> {
+        let host = host(&self.keys, &kernel.series)?;
+        Ok(outcome(&check(&host, file, Flags::default()), mode))
+    }
+
+    /// Boots a kernel, tries every case of the table, and prints what came of it; if `quiet`, only
+    /// what is not as expected.
+    pub fn table(
+        &self,
+        kernel: &Kernel,
+        scenario: &Scenario,
+        options: &vm::Options,
+        quiet: bool,
+    ) -> Result<Tally> {
+        let Scenario { name, mode, .. } = *scenario;
+        let table = cases::table(&kernel.series)?;
+        let mut tally = Tally::default();
+        let archive = self.archive(kernel, &table, mode, &mut tally)?;
+        let console = self.console(kernel, name);
+        let output = vm::boot(
+            self.arch,
+            &kernel.directory.join("kernel"),
+            &archive,
+            scenario.append,
+            &console,
+            options,
+        )?;
+        let boot = report::parse(&output).with_context(|| console.display().to_string())?;
+
+        // Once on, it stays on; off, it stays off when told so.
+        let enforce = if mode == Mode::Enforcing { "YY" } else { "NN" };
+        for (when, observed, expected) in [
+            ("at boot", &boot.enforce, enforce),
+            ("late", &boot.late, "YY"),
+        ] {
+            tally.count(observed == expected);
+            if observed != expected {
+                println!("FAIL  {name}: module.sig_enforce {when}: {observed}, not {expected}");
+            }
+        }
+        // The first case once more, now that it is on.
+        let attempts: usize = table.iter().map(Case::attempts).sum();
+        ensure!(
+            boot.attempts.len() == attempts + 1,
+            "{name}: {} attempts, not {attempts} and one more",
+            boot.attempts.len()
+        );
+
+        println!("\nLinux {}, {}, {name}", kernel.series, self.arch.name);
+        for (index, attempt) in boot.attempts.iter().enumerate() {
+            let mode = if index == attempts {
+                Mode::Enforcing
+            } else {
+                mode
+            };
+            let case = table
+                .get(attempt.case)
+                .context("the guest made up a case")?;
+            let expect = match &case.c {
+                Some(c) if scenario.flavour == "c" => c,
+                _ => &case.expect,
+            };
+            let late = if index == attempts {
+                ", sig_enforce late"
+            } else {
+                ""
+            };
+            let (expected, observed) = (expect.in_mode(mode), attempt.outcome());
+            // A module that is said to be loaded has run.
+            let ran = !observed.starts_with("loads")
+                || attempt
+                    .log
+                    .iter()
+                    .any(|line| line.contains("Hello, world") || line.contains("tests passed"));
+            let as_expected = observed == expected && ran;
+            tally.count(as_expected);
+            if !as_expected || !quiet {
+                println!(
+                    "{:4}  {:45} {:11}  {expected:13}  {observed:13}  {}",
+                    if as_expected { "ok" } else { "FAIL" },
+                    case.name.clone() + late,
+                    case.kmod.as_deref().unwrap_or(&attempt.call),
+                    attempt.verdict_line()
+                );
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Packs the guest's files, and sees that the kernel's code on the host comes to the verdicts
+    /// of the table.
+    fn archive(
+        &self,
+        kernel: &Kernel,
+        table: &[Case],
+        mode: Mode,
+        tally: &mut Tally,
+    ) -> Result<Vec<u8>> {
+        let pantry = self.pantry(kernel);
+        let host = host(&self.keys, &kernel.series)?;
+        let mut archive = Archive::default();
+        for directory in ["dev", "proc", "sys", "cases"] {
+            archive.directory(directory);
+        }
+        archive.file("init", &self.init);
+        archive.tree(&self.tools, "")?;
+        let mut list = String::new();
+        let mut for_modprobe = vec![];
+        for (index, case) in table.iter().enumerate() {
+            let file = pantry
+                .make(&case.recipe)
+                .with_context(|| case.name.clone())?;
+            archive.file(&format!("cases/{index:03}"), &file);
+            let expected = case.expect.in_mode(mode);
+            let (observed, as_expected) = verdict(&host, &file, case.flags, mode, expected);
+            tally.count(as_expected);
+            if !as_expected {
+                println!(
+                    "FAIL  {}: on the host {observed}, not {expected}",
+                    case.name
+                );
+            }
+            if case.kmod.is_some() {
+                for_modprobe.push((format!("case{index:03}"), file));
+            }
+            list += &case.list_line(index);
+        }
+        archive.file("cases/list", list.as_bytes());
+        let work = tempfile::tempdir()?;
+        initramfs::module_directory(work.path(), cases::RELEASE, &for_modprobe)?;
+        archive.tree(&work.path().join("lib"), "lib")?;
+        archive.symlink("usr", ".");
+        Ok(archive.finish())
+    }
+}
+
+/// What the kernel's code on the host makes of a file, and whether that is what is expected of a
+/// kernel.
+fn verdict(
+    host: &Host,
+    file: &[u8],
+    flags: u8,
+    mode: Mode,
+    expected: &str,
+) -> (&'static str, bool) {
+    let flags = Flags {
+        ignore_modversions: flags & 1 != 0,
+        ignore_vermagic: flags & 2 != 0,
+    };
+    let checked = check(host, file, flags);
+    let observed = outcome(&checked, mode);
+    // OpenSSL says only that a signature is wrong, the kernel also in what way.
+    let wrong_in_some_way = matches!(
+        checked.result,
+        Err(Error::CertificateSignature(_) | Error::EmbeddedSignature(_))
+    ) && ["EBADMSG", "EINVAL"].contains(&expected);
+    // The loader finds something else wrong with a module that it was let have.
+    let not_a_module = expected == "ENOEXEC" && observed.starts_with("loads");
+    let as_expected = observed == expected || wrong_in_some_way || not_a_module;
+    (observed, as_expected)
+}
