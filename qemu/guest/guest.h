@@ -8,9 +8,10 @@
 typedef unsigned long ulong;
 
 #if defined(__x86_64__)
-enum { READ = 0, WRITE = 1, CLOSE = 3, LSEEK = 8, CLONE = 56, EXECVE = 59,
-       EXIT = 60, WAIT4 = 61, MOUNT = 165, REBOOT = 169, INIT = 175,
-       DELETE = 176, OPENAT = 257, DUP3 = 292, PIPE2 = 293, FINIT = 313 };
+enum { READ = 0, WRITE = 1, CLOSE = 3, LSEEK = 8, PREAD = 17, NANOSLEEP = 35,
+       CLONE = 56, EXECVE = 59, EXIT = 60, WAIT4 = 61, MOUNT = 165,
+       REBOOT = 169, INIT = 175, DELETE = 176, AFFINITY = 203, OPENAT = 257,
+       DUP3 = 292, PIPE2 = 293, FINIT = 313 };
 
 static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 {
@@ -25,8 +26,9 @@ static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 }
 #elif defined(__aarch64__)
 enum { DUP3 = 24, MOUNT = 40, OPENAT = 56, CLOSE = 57, PIPE2 = 59, LSEEK = 62,
-       READ = 63, WRITE = 64, EXIT = 93, INIT = 105, DELETE = 106,
-       REBOOT = 142, CLONE = 220, EXECVE = 221, WAIT4 = 260, FINIT = 273 };
+       READ = 63, WRITE = 64, PREAD = 67, EXIT = 93, NANOSLEEP = 101,
+       INIT = 105, DELETE = 106, AFFINITY = 122, REBOOT = 142, CLONE = 220,
+       EXECVE = 221, WAIT4 = 260, FINIT = 273 };
 
 static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 {
@@ -103,14 +105,16 @@ static long slurp(const char *path, char *buffer, long size)
 	return got;
 }
 
-static inline void put(const char *path, const char *value)
+/* Writes into a file; returns 0 or a negative error number. */
+static inline long put(const char *path, const char *value)
 {
-	long fd = open(path, 1);
+	long fd = open(path, 1), n = fd;
 
 	if (fd >= 0) {
-		call(WRITE, fd, (ulong)value, length(value), 0, 0);
+		n = call(WRITE, fd, (ulong)value, length(value), 0, 0);
 		call(CLOSE, fd, 0, 0, 0, 0);
 	}
+	return n < 0 ? n : 0;
 }
 
 /* From here on, what the kernel logs is to be told. */
