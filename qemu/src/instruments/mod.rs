@@ -112,12 +112,14 @@ impl<'a> Run<'a> {
         self.plan.push('\n');
     }
 
-    /// Has kmemleak look twice, and say what it has found: what is new is not yet looked at, and
-    /// what was moved meanwhile is overlooked at first.
+    /// Has kmemleak look, and say what it has found. Once is not enough: it spares what is younger
+    /// than five seconds, what has changed since it last looked, and what an old pointer that was
+    /// left lying about still points to.
     fn scan(&mut self) {
-        for _ in 0..2 {
-            self.step("sleep 7");
+        self.step("sleep 7");
+        for _ in 0..6 {
             self.step(&format!("put {KMEMLEAK} scan"));
+            self.step("sleep 1");
         }
         self.step(&format!("show {KMEMLEAK}"));
     }
