@@ -293,6 +293,22 @@ fn who_has_signed_itself_is_a_root() {
     );
 }
 
+/// The key that a signer itself names is the last resort, but not behind a root that nobody knows.
+#[test]
+fn an_unknown_root_ends_the_search() {
+    let platform = Double {
+        trusted: vec![1],
+        other_key_id: vec![1],
+        ..Double::default()
+    };
+    let signers = [signer_of(1, 2)];
+    assert_eq!(verdict(&platform, &[cert(1, 2)], &signers), Ok(()));
+    assert_eq!(
+        verdict(&platform, &[cert(1, 2), cert(2, 2)], &signers),
+        Err(Error::NoKey)
+    );
+}
+
 #[test]
 fn revoked_keys_anywhere_in_the_chain_refuse() {
     let list = [cert(1, 2), cert(2, 3)];
