@@ -438,6 +438,17 @@ fn signers_share_what_was_found_of_a_certificate() {
     let platform = Double::trusting(&[4]);
     assert_eq!(verdict(&platform, &list, &signers), Ok(()));
     assert_eq!(platform.count("verify"), 1);
+    // So the second one is trusted as well.
+    let message = Message {
+        certificates: certificates(&list),
+        ..message(&signers)
+    };
+    let file = file(&message.der());
+    let checked = check(&platform, &file, Flags::default());
+    assert_eq!(
+        checked.signer.map(|signer| signer.id.key_id().0),
+        Some(&[2][..])
+    );
     let platform = Double::trusting(&[9]);
     assert_eq!(verdict(&platform, &list, &signers), Err(Error::NoKey));
     // The second one's certificate, then the shared one, which was seen.
