@@ -21,7 +21,7 @@ use modsig_qemu::{
         mutants, suites, Case, Corpus,
     },
     host::host,
-    initramfs,
+    initramfs, instruments,
     script::script,
     vm,
 };
@@ -125,8 +125,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
         // kernel's own ends the boot.
         let append = format!("loglevel=4 panic_on_warn=1 {append}");
         let kernel = kernel.join("kernel");
+        // With what a kernel under instruments needs, so that one can be given as well.
         let options = vm::Options {
             limit: LIMIT,
+            memory: 1024,
+            append: instruments::OPTIONS.append,
             ..vm::Options::default()
         };
         let verdict = vm::run(arch, &kernel, &archive, &append, &console, &options)?;
