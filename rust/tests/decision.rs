@@ -162,6 +162,19 @@ fn a_blacklisted_file_is_refused_last() {
 }
 
 #[test]
+fn a_blacklist_that_cannot_be_asked_refuses() {
+    let platform = Double {
+        file_hashes: true,
+        missing_hash: Some(DigestAlgorithm::Sha256),
+        ..Double::trusting(&[1])
+    };
+    assert_eq!(
+        verdict(&platform, &[sha512(signer(1))]),
+        Err(Error::BlacklistDigest)
+    );
+}
+
+#[test]
 fn a_failure_of_the_platform_is_never_a_verdict() {
     for question in [
         "hash",
@@ -304,6 +317,7 @@ fn every_reason_has_its_class() {
                 BadSignature,
                 Revoked,
                 Blacklisted,
+                BlacklistDigest,
             ],
         ),
         (

@@ -140,6 +140,8 @@ pub enum Error {
     Revoked,
     /// The file's hash is on the list of refused files.
     Blacklisted,
+    /// The digest by which files are blacklisted is not built in, so the list cannot be asked.
+    BlacklistDigest,
 
     /// The platform failed in a way that says nothing of the module (for example out of memory).
     Platform(i32),
@@ -232,7 +234,8 @@ impl Error {
             | Error::SigningTime
             | Error::BadSignature
             | Error::Revoked
-            | Error::Blacklisted => Class::Rejected,
+            | Error::Blacklisted
+            | Error::BlacklistDigest => Class::Rejected,
 
             Error::EmbeddedSignature(code)
             | Error::CertificateSignature(code)
@@ -323,6 +326,7 @@ impl fmt::Display for Error {
             Error::BadSignature => f.write_str("signature does not match: altered after signing?"),
             Error::Revoked => f.write_str("signer's key is revoked"),
             Error::Blacklisted => f.write_str("the file's hash is blacklisted"),
+            Error::BlacklistDigest => f.write_str("the digest of blacklisted files is not built in"),
             Error::Platform(code) => write!(f, "check could not be completed (error {code})"),
         }
     }

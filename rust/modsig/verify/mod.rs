@@ -293,8 +293,9 @@ fn check_message<'a, P: Platform>(
 fn is_file_blacklisted<P: Platform>(platform: &P, file: &[u8]) -> Result<bool, Error> {
     match sha256(platform, file)? {
         Some(digest) => Ok(platform.is_blacklisted(Blacklist::File, &digest)?),
-        // The kernel's configuration sees to it that this cannot be.
-        None => Err(Error::DigestNotBuiltIn),
+        // The kernel's configuration sees to it that this cannot be. If it were, nobody could say
+        // that the file is not on the list.
+        None => Err(Error::BlacklistDigest),
     }
 }
 
