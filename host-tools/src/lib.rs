@@ -7,6 +7,10 @@
 
 #![forbid(unsafe_code)]
 
+// The commands name the library as any other user of it does.
+extern crate self as modsig_tools;
+
+pub mod commands;
 pub mod compression;
 pub mod files;
 pub mod keys;
