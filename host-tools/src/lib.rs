@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod compression;
+pub mod detached;
 pub mod files;
 pub mod keys;
 pub mod message;

@@ -4,8 +4,10 @@
 
 use std::process::ExitCode;
 
+mod attach;
 mod inspect;
 mod keygen;
+mod manifest;
 mod replace;
 mod report;
 mod sign;
@@ -22,6 +24,8 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Take signatures off modules
     Strip(strip::Arguments),
+    /// Append signatures that were made elsewhere, after checking them
+    Attach(attach::Arguments),
     /// Make a key and its certificate
     Keygen(keygen::Arguments),
 }
@@ -35,6 +39,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
+        Command::Attach(arguments) => attach::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
     };
     result.unwrap_or_else(|error| {
