@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod files;
+pub mod image;
 pub mod keys;
 pub mod message;
 pub mod ml_dsa;
