@@ -8,6 +8,7 @@ use anyhow::Result;
 use modsig_tools::files;
 use serde_json::Value;
 
+mod certs;
 mod inspect;
 mod keygen;
 mod sign;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Take signatures off modules
     Strip(strip::Arguments),
+    /// List the certificates that a kernel image has built in
+    Certs(certs::Arguments),
     /// Make a key and its certificate
     Keygen(keygen::Arguments),
 }
@@ -34,6 +37,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
     };
     match result {
