@@ -49,12 +49,12 @@ pub(super) fn unpack(source: &dyn Source, names: &mut Vec<&'static str>) -> Resu
         names.push(format.name());
         let content = format.unpack(&source.whole()?)?;
         unpack(&content, names)
+    } else if has(0x30, b"RISCV\0\0\0") {
+        bail!("an image for RISC-V; only x86_64 and arm64 are understood")
     } else if has(0, b"MZ") {
         bail!(
             "an EFI program, but not a kernel image for x86_64 or arm64; of a unified kernel image give the kernel in it: objcopy -O binary --only-section=.linux FILE vmlinuz"
         )
-    } else if has(0x30, b"RISCV\0\0\0") {
-        bail!("an image for RISC-V; only x86_64 and arm64 are understood")
     } else {
         bail!(
             "not a kernel image that is understood: vmlinux, bzImage, arm64 Image, Image.gz, EFI zboot (vmlinuz.efi)"
