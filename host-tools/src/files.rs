@@ -1,158 +1,379 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Module files: reading them, and replacing them so that at any moment either the old or the new
-//! one is there, whole.
+//! Module files: finding and reading them, and replacing them so that at any moment either the old
+//! or the new one is there, whole.
 
 use std::{
+    collections::HashSet,
     fs,
-    io::Write,
-    os::unix::fs::{chown, MetadataExt, PermissionsExt},
+    io::{ErrorKind, Read, Write},
+    os::fd::AsRawFd,
+    os::unix::fs::{fchown, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use rustix::fs::{linkat, syncfs, AtFlags, OFlags, CWD};
+use tempfile::TempPath;
+use xattr::FileExt;
+
+/// Octets of the largest file that a kernel takes as a module (fs/kernel_read_file.c).
+const LARGEST: u64 = i32::MAX as u64;
+
+/// What tells that a file is still the one it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp([i64; 2], [u64; 3]);
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Stamp(
+            [metadata.mtime(), metadata.mtime_nsec()],
+            [metadata.dev(), metadata.ino(), metadata.size()],
+        )
+    }
+}
+
+/// A file that was read: its content is in the buffer that was given, this is the rest.
+#[derive(Debug)]
+pub struct Original {
+    path: PathBuf,
+    file: fs::File,
+    metadata: fs::Metadata,
+}
+
+impl Original {
+    /// Reads a file whole into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is no file, is larger than any kernel takes, or changes meanwhile.
+    pub fn read(path: &Path, buffer: &mut Vec<u8>) -> Result<Self> {
+        Self::try_read(path, buffer).with_context(|| path.display().to_string())
+    }
+
+    fn try_read(path: &Path, buffer: &mut Vec<u8>) -> Result<Self> {
+        let metadata = fs::metadata(path).context("cannot open")?;
+        // Before it is opened: a pipe would wait for a writer.
+        ensure!(
+            metadata.is_file(),
+            "not a file; give a module, or a directory that has some"
+        );
+        ensure!(
+            metadata.len() <= LARGEST,
+            "larger than 2 GiB, which no kernel takes as a module"
+        );
+        let file = fs::File::open(path).context("cannot open")?;
+        let metadata = file.metadata().context("cannot open")?;
+        buffer.clear();
+        // One octet more than expected, to see the end without growing.
+        buffer.reserve_exact(metadata.len() as usize + 1);
+        (&file)
+            .take(LARGEST + 1)
+            .read_to_end(buffer)
+            .context("cannot read")?;
+        let original = Original {
+            path: path.to_path_buf(),
+            file,
+            metadata,
+        };
+        ensure!(buffer.len() as u64 == original.metadata.len(), CHANGED);
+        Ok(original)
+    }
+
+    /// Fails if the path does not name the file any more that was read, as it was.
+    fn unchanged(&self) -> Result<()> {
+        let now = fs::metadata(&self.path).context("cannot open")?;
+        ensure!(Stamp::from(&now) == Stamp::from(&self.metadata), CHANGED);
+        Ok(())
+    }
+}
+
+const CHANGED: &str = "somebody else changed it meanwhile; nothing was done, try again";
 
 /// Reads a file that may or may not be a module.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let name = path.display();
-    let metadata = fs::metadata(path).with_context(|| format!("{name}: cannot open"))?;
-    ensure!(
-        metadata.is_file(),
-        "{name}: not a file; give a module, or a directory that has some"
-    );
-    fs::read(path).with_context(|| format!("{name}: cannot read"))
-}
-
-/// Reads a module that is to be signed: what is not an ELF file would never load.
-pub fn read_module(path: &Path) -> Result<Vec<u8>> {
-    let name = path.display();
-    let octets = read(path)?;
-    ensure!(
-        !octets.is_empty(),
-        "{name}: the file is empty; build it again"
-    );
-    for (magic, packer) in [
-        (&b"\xfd7zXZ\0"[..], "xz"),
-        (b"\x1f\x8b", "gzip"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-    ] {
-        ensure!(
-            !octets.starts_with(magic),
-            "{name}: compressed with {packer}; a signature belongs inside: unpack it, sign it, pack it again"
-        );
-    }
-    ensure!(
-        octets.starts_with(b"\x7fELF"),
-        "{name}: not a kernel module (not an ELF file)"
-    );
+    let mut octets = vec![];
+    Original::read(path, &mut octets)?;
     Ok(octets)
 }
 
-/// Puts a new file in place of `destination`, or where nothing was: first into a temporary file
-/// beside it, for its owner only, which `prepare` gives what it is to have but its content, and
-/// which then takes the name.
-///
-/// A kill, a crash or a full disk at any moment leaves what was there. A symbolic link stays one,
-/// its target is replaced. Of a file with several names (hard links) only this one is changed.
-fn put(
-    destination: &Path,
-    content: &[u8],
-    prepare: impl FnOnce(&Path, &fs::File) -> Result<()>,
-) -> Result<()> {
-    let target = fs::canonicalize(destination).unwrap_or_else(|_| destination.to_path_buf());
-    let directory = match target.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    let write = || -> Result<()> {
+/// A file that is written but has not taken its name yet.
+#[derive(Debug)]
+pub struct Pending {
+    file: fs::File,
+    /// The name that it has until then, if it needs one.
+    temporary: Option<TempPath>,
+    /// Where it goes: what a symbolic link there points to.
+    target: PathBuf,
+    /// As it was asked for.
+    destination: PathBuf,
+}
+
+impl Pending {
+    /// Writes a file, whose content is these parts, for `destination`: beside it, for its owner
+    /// only, and without a name where the file system can, so that a kill leaves nothing.
+    fn write(destination: &Path, parts: &[impl AsRef<[u8]>]) -> Result<Self> {
+        let target = match fs::symlink_metadata(destination) {
+            Ok(old) if old.is_symlink() => fs::canonicalize(destination)
+                .context("a symbolic link to nothing; make its target or remove it")?,
+            _ => destination.to_path_buf(),
+        };
         if fs::metadata(&target).is_ok_and(|old| old.permissions().readonly()) {
             bail!("it is write-protected; chmod u+w it first");
         }
-        let mut file = tempfile::Builder::new()
-            .prefix(".modsig-")
-            .tempfile_in(&directory)?;
-        file.write_all(content)?;
-        prepare(file.path(), file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(&target)?;
-        Ok(())
-    };
-    write().with_context(|| {
-        format!(
-            "{}: cannot write, nothing was changed; see that {} is a writable directory and has room",
-            destination.display(),
-            directory.display()
-        )
-    })
-}
-
-/// Makes a file with this mode, or replaces one. At no moment has anybody more access to the
-/// content than the mode gives.
-pub fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
-    put(path, content, |_, file| {
-        Ok(file.set_permissions(fs::Permissions::from_mode(mode))?)
-    })
-}
-
-/// Replaces what a file holds, or makes a new one, with the mode, owner and extended attributes of
-/// `like`.
-pub fn replace(destination: &Path, like: &Path, content: &[u8]) -> Result<()> {
-    put(destination, content, |path, file| {
-        let metadata = fs::metadata(like)?;
-        // Only root may give files away; anybody else keeps what is his own.
-        if let Err(error) = chown(path, Some(metadata.uid()), Some(metadata.gid())) {
-            let own = file.metadata()?;
-            if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
-                return Err(error).context("cannot keep its owner");
+        let (file, temporary) = match nameless(directory(&target)) {
+            Some(file) => (file, None),
+            None => {
+                let named = temporary_name().tempfile_in(directory(&target))?;
+                let (file, path) = named.into_parts();
+                (file, Some(path))
             }
+        };
+        for part in parts {
+            (&file).write_all(part.as_ref())?;
         }
-        file.set_permissions(metadata.permissions())?;
-        for name in xattr::list(like)? {
-            if let Some(value) = xattr::get(like, &name)? {
-                xattr::set(path, &name, &value)
+        Ok(Pending {
+            file,
+            temporary,
+            target,
+            destination: destination.to_path_buf(),
+        })
+    }
+
+    /// Writes a file that is to have this mode. At no moment has anybody more access to the content
+    /// than the mode gives.
+    pub fn create(destination: &Path, mode: u32, parts: &[impl AsRef<[u8]>]) -> Result<Self> {
+        Self::explained(destination, || {
+            let pending = Self::write(destination, parts)?;
+            let mode = fs::Permissions::from_mode(mode);
+            pending.file.set_permissions(mode)?;
+            Ok(pending)
+        })
+    }
+
+    /// Writes a file that is to have the mode, owner and extended attributes of `like`.
+    pub fn replace(
+        destination: &Path,
+        like: &Original,
+        parts: &[impl AsRef<[u8]>],
+    ) -> Result<Self> {
+        Self::explained(destination, || {
+            let pending = Self::write(destination, parts)?;
+            pending.resemble(like)?;
+            Ok(pending)
+        })
+    }
+
+    fn resemble(&self, like: &Original) -> Result<()> {
+        let (own, wanted) = (self.file.metadata()?, &like.metadata);
+        if (own.uid(), own.gid()) != (wanted.uid(), wanted.gid()) {
+            // Only root may give files away.
+            fchown(&self.file, Some(wanted.uid()), Some(wanted.gid()))
+                .context("cannot keep its owner")?;
+        }
+        self.file.set_permissions(wanted.permissions())?;
+        let names = match like.file.list_xattr() {
+            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+            names => names?,
+        };
+        for name in names {
+            // Over the old content: integrity measurement would refuse the new one for it.
+            if name == "security.ima" || name == "security.evm" {
+                continue;
+            }
+            if let Some(value) = like.file.get_xattr(&name)? {
+                self.file
+                    .set_xattr(&name, &value)
                     .with_context(|| format!("cannot keep its attribute {name:?}"))?;
             }
         }
         Ok(())
-    })
+    }
+
+    /// Waits until these files are on their disks.
+    pub fn sync<'a>(files: impl IntoIterator<Item = &'a Self>) -> Result<()> {
+        let mut synced = HashSet::new();
+        for pending in files {
+            if synced.insert(pending.file.metadata()?.dev()) {
+                syncfs(&pending.file).with_context(|| {
+                    format!("{}: cannot be synced", pending.destination.display())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the name, from whatever has it now.
+    pub fn commit(self) -> Result<()> {
+        let destination = self.destination.clone();
+        Self::explained(&destination, || {
+            let temporary = match self.temporary {
+                Some(path) => path,
+                None => {
+                    let descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                    let link = |path: &Path| {
+                        Ok(linkat(
+                            CWD,
+                            &descriptor,
+                            CWD,
+                            path,
+                            AtFlags::SYMLINK_FOLLOW,
+                        )?)
+                    };
+                    let named = temporary_name().make_in(directory(&self.target), link)?;
+                    named.into_temp_path()
+                }
+            };
+            temporary.persist(&self.target)?;
+            Ok(())
+        })
+    }
+
+    /// Takes the name, unless `original` was changed since it was read.
+    pub fn commit_over(self, original: &Original) -> Result<()> {
+        let destination = &self.destination;
+        original
+            .unchanged()
+            .with_context(|| destination.display().to_string())?;
+        self.commit()
+    }
+
+    fn explained<T>(destination: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work().with_context(|| {
+            format!(
+                "{}: cannot write, nothing was changed; see that {} is a writable directory and has room",
+                destination.display(),
+                directory(destination).display()
+            )
+        })
+    }
+}
+
+/// The directory that a path names something in.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file without a name (`O_TMPFILE`), where there is such a thing and a way to name it later.
+fn nameless(directory: &Path) -> Option<fs::File> {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlags::TMPFILE.bits() as i32)
+        .open(directory)
+        .ok()?;
+    Path::new("/proc/self/fd").exists().then_some(file)
+}
+
+fn temporary_name() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".modsig-");
+    builder
+}
+
+/// Makes a file with this mode, or replaces one.
+pub fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    let pending = Pending::create(path, mode, &[content])?;
+    Pending::sync([&pending])?;
+    pending.commit()
 }
 
 /// A file that was asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where it is.
     pub path: PathBuf,
     /// Where it is below the directory that was given; of a file that was given, its name.
     pub name: PathBuf,
+    /// Whether it was given itself, not a directory that it is in.
+    pub given: bool,
+}
+
+/// Something that was asked for and is not there.
+#[derive(Debug)]
+pub struct Missing {
+    /// What was looked for.
+    pub path: PathBuf,
+    /// Why it was not found.
+    pub error: anyhow::Error,
+}
+
+/// What becomes of symbolic links to modules below a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// They are modules: one that cannot be read is an error.
+    Follow,
+    /// They are left: what they point to is dealt with where it stands, if that was asked for.
+    Leave,
+}
+
+/// Whether a name is one of a module, packed or not.
+pub fn is_module_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let endings: [&[u8]; 4] = [b".ko", b".ko.gz", b".ko.xz", b".ko.zst"];
+    endings.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The files that these paths stand for: files themselves, and the modules below directories, in
-/// order. Errors name the path.
-pub fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Result<Found>> + '_ {
-    paths.iter().flat_map(|given| {
-        walkdir::WalkDir::new(given)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_map(move |entry| match entry {
+/// order, each once.
+pub fn walk(paths: &[PathBuf], links: Links) -> Vec<Result<Found, Missing>> {
+    let mut seen = HashSet::new();
+    let mut all = vec![];
+    for given in paths {
+        // One file may be asked for under several names, and must not be dealt with twice at once.
+        let root = match paths {
+            [_] => given.clone(),
+            _ => fs::canonicalize(given).unwrap_or_else(|_| given.clone()),
+        };
+        for entry in walkdir::WalkDir::new(given).sort_by_file_name() {
+            let found = match entry {
                 Ok(entry) => {
+                    let at_top = entry.depth() == 0;
+                    let kind = entry.file_type();
+                    let wanted = if at_top {
+                        !entry.path().is_dir()
+                    } else if kind.is_symlink() {
+                        links == Links::Follow
+                            && is_module_name(entry.path())
+                            && !entry.path().is_dir()
+                    } else {
+                        kind.is_file() && is_module_name(entry.path())
+                    };
+                    if !wanted {
+                        continue;
+                    }
                     let path = entry.into_path();
-                    let is_given = path == *given;
-                    let is_module = path.extension().is_some_and(|ext| ext == "ko");
-                    let wanted = (is_given && !path.is_dir()) || (is_module && path.is_file());
                     let name = match path.strip_prefix(given) {
-                        Ok(name) if !is_given => name.to_path_buf(),
+                        Ok(name) if !at_top => name.to_path_buf(),
                         _ => path.file_name().map(PathBuf::from).unwrap_or_default(),
                     };
-                    wanted.then_some(Ok(Found { path, name }))
+                    Ok(Found {
+                        path,
+                        name,
+                        given: at_top,
+                    })
                 }
                 Err(error) => {
-                    let path = error.path().unwrap_or(given).display().to_string();
-                    let cause = match error.into_io_error() {
-                        Some(error) => error.to_string(),
-                        None => "symbolic links in a circle".to_owned(),
+                    let path = error.path().unwrap_or(given).to_path_buf();
+                    let error = match error.into_io_error() {
+                        Some(error) => anyhow!("cannot open: {error}"),
+                        None => anyhow!("cannot open: symbolic links in a circle"),
                     };
-                    Some(Err(anyhow::anyhow!("{path}: cannot open: {cause}")))
+                    Err(Missing { path, error })
                 }
-            })
-    })
+            };
+            let path = match &found {
+                Ok(found) => &found.path,
+                Err(missing) => &missing.path,
+            };
+            let below = path.strip_prefix(given).unwrap_or(Path::new(""));
+            if seen.insert(root.join(below)) {
+                all.push(found);
+            }
+        }
+    }
+    all
 }

@@ -7,10 +7,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compression;
 pub mod files;
 pub mod image;
 pub mod keys;
 pub mod message;
 pub mod ml_dsa;
+pub mod module;
+pub mod parallel;
 pub mod platform;
 pub mod signer;

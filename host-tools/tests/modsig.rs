@@ -93,7 +93,7 @@ fn verify_tells_what_a_kernel_would_do() {
     );
     let json = modsig(&work, &[&VERIFY[..], &["--json"]].concat());
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json[0]["enforcing"], "EKEYREJECTED");
+    assert_eq!(json["modules"][0]["enforcing"], "EKEYREJECTED");
 }
 
 fn fails_with_stdout(output: &Output, code: i32, message: &str) {
@@ -112,13 +112,13 @@ fn bad_input_is_named_and_left_alone() {
     for (name, content, message) in [
         ("empty.ko", &b""[..], "empty.ko: the file is empty"),
         ("text.ko", b"text", "text.ko: not a kernel module"),
-        ("m.ko.xz", b"\xfd7zXZ\0...", "m.ko.xz: compressed with xz"),
         (
-            "m.ko.zst",
-            b"\x28\xb5\x2f\xfd...",
-            "m.ko.zst: compressed with zstd",
+            "m.ko.xz",
+            b"\xfd7zXZ\0...",
+            "m.ko.xz: cannot be unpacked; install or build it again: not xz data",
         ),
-        ("m.ko.gz", b"\x1f\x8b...", "m.ko.gz: compressed with gzip"),
+        ("m.ko.zst", b"\x28\xb5\x2f\xfd...", "not zstd data"),
+        ("m.ko.gz", b"\x1f\x8b...", "not gzip data"),
     ] {
         fs::write(path(name), content).unwrap();
         fails(&sign(name), 1, message);
@@ -143,9 +143,9 @@ fn bad_input_is_named_and_left_alone() {
         "c2.pem",
     ];
     good(&modsig(&work, &other));
-    fails(&modsig(&work, &other), 1, "k2.pem: cannot write");
+    fails(&modsig(&work, &other), 2, "k2.pem: cannot write");
     let mixed = ["sign", "--key", "k.pem", "--cert", "c2.pem", "m.ko"];
-    fails(&modsig(&work, &mixed), 1, "do not belong together");
+    fails(&modsig(&work, &mixed), 2, "do not belong together");
 
     let encrypt = [
         "pkey",
@@ -159,10 +159,10 @@ fn bad_input_is_named_and_left_alone() {
     ];
     good(&run(&work, "openssl", &encrypt));
     let encrypted = ["sign", "--key", "e.pem", "--cert", "c.pem", "m.ko"];
-    fails(&modsig(&work, &encrypted), 1, "the key is encrypted");
+    fails(&modsig(&work, &encrypted), 2, "the key is encrypted");
     fs::write(path("wrong"), "wrong").unwrap();
     let with = |file| [&encrypted[..], &["--passphrase-file", file]].concat();
-    fails(&modsig(&work, &with("wrong")), 1, "the passphrase is wrong");
+    fails(&modsig(&work, &with("wrong")), 2, "the passphrase is wrong");
     assert_eq!(module(&work), MODULE);
     fs::write(path("right"), "secret\n").unwrap();
     good(&modsig(&work, &with("right")));
@@ -306,9 +306,9 @@ fn keygen_makes_keys_for_their_owner_only() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let before = read(&work, "k.pem");
     let keygen = ["keygen", "--key", "k.pem", "--cert", "new.pem"];
-    fails(&modsig(&work, &keygen), 1, "k.pem: cannot write");
+    fails(&modsig(&work, &keygen), 2, "k.pem: cannot write");
     let other = ["keygen", "--key", "new.pem", "--cert", "c.pem"];
-    fails(&modsig(&work, &other), 1, "c.pem: cannot write");
+    fails(&modsig(&work, &other), 2, "c.pem: cannot write");
     assert_eq!(read(&work, "k.pem"), before);
     assert!(!work.path().join("new.pem").exists());
     good(&modsig(&work, &[&keygen[..], &["--force"]].concat()));

@@ -14,10 +14,7 @@ use std::{
 };
 
 use common::*;
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
+use modsig_tools::files::{Original, Pending};
 
 /// A module that takes a while to write.
 fn large_module(size: usize) -> Vec<u8> {
@@ -191,4 +188,57 @@ fn a_slow_reader_never_sees_a_partial_module() {
         thread::sleep(Duration::from_micros(100));
     }
     good(&modsig(&work, &VERIFY));
+}
+
+#[test]
+fn what_somebody_else_writes_meanwhile_stays() {
+    let work = set_up("p256");
+    let path = work.path().join("m.ko");
+    let longer = [MODULE, b" and more"].concat();
+    let mut other = MODULE.to_vec();
+    other.reverse();
+    let in_place = |path: &Path, octets: &[u8]| fs::write(path, octets).unwrap();
+    let by_rename = |path: &Path, octets: &[u8]| {
+        let new = path.with_extension("new");
+        fs::write(&new, octets).unwrap();
+        fs::rename(&new, path).unwrap();
+    };
+    type Write = fn(&Path, &[u8]);
+    let writes: [(&[u8], Write); 3] =
+        [(&longer, in_place), (&other, in_place), (MODULE, by_rename)];
+    for (octets, write) in writes {
+        fs::write(&path, MODULE).unwrap();
+        let original = Original::read(&path, &mut vec![]).unwrap();
+        let pending = Pending::replace(&path, &original, &[b"signed"]).unwrap();
+        // Two writes within one tick of the clock are told apart by the size only.
+        thread::sleep(Duration::from_millis(20));
+        write(&path, octets);
+        let error = pending.commit_over(&original).unwrap_err();
+        assert!(format!("{error:#}").contains("somebody else changed it"));
+        assert_eq!(module(&work), octets);
+        no_left_overs(work.path());
+    }
+    let original = Original::read(&path, &mut vec![]).unwrap();
+    let pending = Pending::replace(&path, &original, &[b"signed"]).unwrap();
+    pending.commit_over(&original).unwrap();
+    assert_eq!(module(&work), b"signed");
+}
+
+/// They are over the content, and would have the kernel's integrity measurement refuse the new one.
+#[test]
+fn a_measurement_of_the_old_content_is_not_kept() {
+    assert!(
+        is_root(),
+        "run this test as root: it sets security attributes"
+    );
+    let work = set_up("p256");
+    let path = work.path().join("m.ko");
+    xattr::set(&path, "security.ima", b"\x01of the old content").unwrap();
+    xattr::set(&path, "security.other", b"kept").unwrap();
+    good(&modsig(&work, &SIGN));
+    assert_eq!(xattr::get(&path, "security.ima").unwrap(), None);
+    assert_eq!(
+        xattr::get(&path, "security.other").unwrap().as_deref(),
+        Some(&b"kept"[..])
+    );
 }

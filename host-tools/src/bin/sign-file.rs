@@ -12,8 +12,10 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_tools::{
-    files, keys,
-    signer::{self, digest_by_name, Signer, SignerIdForm},
+    files::{self, Original, Pending},
+    keys,
+    module::{self, Module},
+    signer::{digest_by_name, Signer, SignerIdForm},
 };
 
 #[derive(Parser)]
@@ -66,8 +68,11 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
         .context("wrong number of operands")?;
     let destination = operand(key_operands + 3).unwrap_or(module);
 
-    let file = files::read_module(module)?;
-    let (content, _) = signer::strip(&file);
+    let mut buffer = vec![];
+    let original = Original::read(module, &mut buffer)?;
+    let named = || module.display().to_string();
+    let opened = Module::open(&buffer).with_context(named)?;
+    let (content, _) = opened.unsigned().with_context(named)?;
     let message = match &arguments.raw {
         // As the kernel's own: what was made elsewhere is a whole message.
         Some(raw) => files::read(raw)?,
@@ -88,10 +93,12 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
     if arguments.p7s || arguments.detached {
         let mut p7s = module.as_os_str().to_owned();
         p7s.push(".p7s");
-        files::replace(Path::new(&p7s), module, &message)?;
+        Pending::replace(Path::new(&p7s), &original, &[&message])?.commit()?;
     }
     if !arguments.detached {
-        files::replace(destination, module, &signer::append(content, &message)?)?;
+        let trailer = module::trailer(&message)?;
+        let parts = opened.packed(&[content, &message, &trailer])?;
+        Pending::replace(destination, &original, &parts)?.commit_over(&original)?;
     }
     Ok(())
 }

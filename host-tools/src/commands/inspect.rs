@@ -1,39 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use std::{fmt::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use modsig::verify::{cms, trailer};
-use modsig_tools::files;
+use modsig_tools::{
+    files::{Found, Links, Original},
+    module::Module,
+};
 use serde_json::json;
 
-use super::{each, Done};
+use super::report::{Done, Modules};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Modules, or directories with modules (*.ko)
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    Ok(each(&arguments.paths, arguments.json, "signed", |found| {
-        let path = &found.path;
-        let file = files::read(path)?;
-        Ok(inspect(path, &file))
-    }))
+    let modules = arguments.modules.find(Links::Follow)?;
+    arguments
+        .modules
+        .each_alone(modules, |buffer, Found { path, .. }| {
+            Original::read(path, buffer)?;
+            let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
+            Ok(inspect(&opened, buffer.len()))
+        })
 }
 
-fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
-    let name = path.display();
-    let bad = |reason: String| Done {
-        text: format!("{name}: {reason}"),
-        json: json!({ "path": path, "size": file.len(), "reason": reason }),
-        good: false,
+/// `size`: octets of the file.
+fn inspect(opened: &Module<'_>, size: usize) -> Done {
+    let compression = opened.compression.map(|compression| compression.name());
+    let bad = |reason: String| {
+        let json = json!({ "size": size, "compression": compression, "reason": reason });
+        Done::bad(reason, json)
     };
+    let file = &opened.file;
     let split = match trailer::split(file) {
         Ok(split) => split,
         Err(unsplit) => return bad(unsplit.error.to_string()),
@@ -49,7 +52,14 @@ fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
     };
     let certificates = parsed.map_or(0, |parsed| parsed.certificates().encoded().count());
     let (module, signature) = (split.content.len(), split.message.len());
-    let mut text = format!("{name}: module of {module} bytes, signature of {signature} bytes");
+    let mut text = match compression {
+        Some(name) => format!("file of {size} bytes, {name}; inside a "),
+        None => String::new(),
+    };
+    let _ = write!(
+        text,
+        "module of {module} bytes, signature of {signature} bytes"
+    );
     let mut signers = vec![];
     for signer in message.signers() {
         let _ = write!(text, "\n  signer {signer}");
@@ -65,12 +75,12 @@ fn inspect(path: &std::path::Path, file: &[u8]) -> Done {
     if trailer::split(split.content).is_ok() {
         text.push_str("\n  below it is another signature: signed twice");
     }
-    Done {
-        text,
-        json: json!({
-            "path": path, "size": file.len(), "module": module, "signature": signature,
-            "signers": signers, "certificates": certificates,
-        }),
-        good: true,
+    if opened.misplaced > 0 {
+        text.push_str("\n  behind the packed data is another signature, which counts for nothing");
     }
+    let json = json!({
+        "size": size, "compression": compression, "module": module, "signature": signature,
+        "signers": signers, "certificates": certificates, "misplaced": opened.misplaced,
+    });
+    Done::good("signed", text, json)
 }

@@ -1,44 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::Result;
-use modsig_tools::{files, signer};
+use anyhow::{Context, Result};
+use modsig_tools::{
+    files::{Found, Links, Original, Pending},
+    module::Module,
+};
+use serde_json::json;
 
-use super::{each, Done};
+use super::{
+    replace::{Batch, Replaced, Sync},
+    report::{Done, Modules},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Modules, or directories with modules (*.ko)
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    sync: Sync,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    Ok(each(
-        &arguments.paths,
-        arguments.json,
-        "without signature",
-        |found| {
-            let path = &found.path;
-            let file = files::read_module(path)?;
-            let (module, count) = signer::strip(&file);
-            if count != 0 {
-                files::replace(path, path, module)?;
-            }
-            let what = match count {
-                0 => "was not signed".to_owned(),
-                1 => "stripped".to_owned(),
-                several => format!("stripped of {several} signatures"),
-            };
-            Ok(Done {
-                text: format!("{}: {what}", path.display()),
-                json: serde_json::json!({ "path": path, "removed": count }),
-                good: true,
-            })
-        },
-    ))
+    let modules = arguments.modules.find(Links::Leave)?;
+    let mut batch = Batch::new(&arguments.sync);
+    arguments
+        .modules
+        .each(modules, strip, |stripped| batch.take(stripped))
+}
+
+fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
+    let path = &found.path;
+    let original = Original::read(path, buffer)?;
+    let named = || path.display().to_string();
+    let opened = Module::open(buffer).with_context(named)?;
+    let (module, count) = opened.unsigned().with_context(named)?;
+    let count = count + opened.misplaced;
+    let json = json!({ "removed": count });
+    if count == 0 {
+        let done = Done::good("not signed", "was not signed", json);
+        return Ok(Replaced { done, file: None });
+    }
+    let parts = opened.packed(&[module])?;
+    let pending = Pending::replace(path, &original, &parts)?;
+    let text = match count {
+        1 => "stripped".to_owned(),
+        several => format!("stripped of {several} signatures"),
+    };
+    Ok(Replaced {
+        done: Done::good("stripped", text, json),
+        file: Some((pending, original)),
+    })
 }

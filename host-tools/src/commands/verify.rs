@@ -2,14 +2,17 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use modsig::verify::{check, Error, Flags};
 use modsig_tools::{
-    files, keys, ml_dsa,
+    files::{Found, Links, Original},
+    keys, ml_dsa,
+    module::Module,
     platform::{outcome, Host, Mode, NO_ML_DSA},
 };
+use serde_json::json;
 
-use super::{each, Done};
+use super::report::{Done, Modules};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,12 +28,8 @@ pub(crate) struct Arguments {
     /// Do not count an unsigned module as bad
     #[arg(long)]
     allow_unsigned: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Modules, or directories with modules (*.ko)
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -50,45 +49,54 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             host.revoke(&certificate)?;
         }
     }
-    Ok(each(&arguments.paths, arguments.json, "good", |found| {
-        let path = &found.path;
-        let file = files::read(path)?;
-        let checked = check(&host, &file, Flags::default());
-        // No verdict: the file may be good or bad.
-        ensure!(
-            checked.result != Err(NO_ML_DSA.into()),
-            "{}: cannot be checked: {}",
-            path.display(),
-            ml_dsa::missing()
-        );
-        let [permissive, enforcing, lockdown] =
-            [Mode::Permissive, Mode::Enforcing, Mode::Lockdown].map(|mode| outcome(&checked, mode));
-        let signer = checked.signer.map(|signer| signer.to_string());
-        let reason = checked.result.err().map(|error| error.to_string());
-        let mut text = format!(
-            "{}: {}",
-            path.display(),
-            reason.as_deref().unwrap_or("good")
-        );
-        if let Some(signer) = &signer {
-            text += &format!("; signer {signer}");
-        }
-        if reason.is_some() {
-            text += &format!(
-                "\n  permissive: {permissive}; enforcing: {enforcing}; locked down: {lockdown}"
-            );
-        }
-        Ok(Done {
-            text,
-            json: serde_json::json!({
-                "path": path, "good": reason.is_none(), "reason": reason, "signer": signer,
-                "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
-            }),
-            good: match checked.result {
-                Ok(()) => true,
-                Err(Error::Unsigned) => arguments.allow_unsigned,
-                Err(_) => false,
-            },
+    let modules = arguments.modules.find(Links::Follow)?;
+    arguments
+        .modules
+        .each_alone(modules, |buffer, Found { path, .. }| {
+            Original::read(path, buffer)?;
+            let named = || path.display().to_string();
+            let opened = Module::open(buffer).with_context(named)?;
+            verify(&host, &opened, arguments.allow_unsigned).with_context(named)
         })
-    }))
+}
+
+fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done> {
+    let checked = check(host, &opened.file, Flags::default());
+    // No verdict: the file may be good or bad.
+    ensure!(
+        checked.result != Err(NO_ML_DSA.into()),
+        "cannot be checked: {}",
+        ml_dsa::missing()
+    );
+    ensure!(
+        opened.misplaced == 0,
+        "signed after it was packed, so that nobody looks for the signature, and some unpackers \
+         refuse the file; sign it again with modsig, which signs what is inside"
+    );
+    let [permissive, enforcing, lockdown] =
+        [Mode::Permissive, Mode::Enforcing, Mode::Lockdown].map(|mode| outcome(&checked, mode));
+    let signer = checked.signer.map(|signer| signer.to_string());
+    let reason = checked.result.err().map(|error| error.to_string());
+    let mut text = reason.as_deref().unwrap_or("good").to_owned();
+    if let Some(signer) = &signer {
+        text += &format!("; signer {signer}");
+    }
+    if reason.is_some() {
+        text += &format!(
+            "\n  permissive: {permissive}; enforcing: {enforcing}; locked down: {lockdown}"
+        );
+    }
+    let json = json!({
+        "good": reason.is_none(), "reason": reason, "signer": signer,
+        "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
+    });
+    Ok(match checked.result {
+        Ok(()) => Done::good("good", text, json),
+        Err(Error::Unsigned) if allow_unsigned => Done::good("unsigned", text, json),
+        Err(Error::Unsigned) => Done {
+            count: "unsigned",
+            ..Done::bad(text, json)
+        },
+        Err(_) => Done::bad(text, json),
+    })
 }

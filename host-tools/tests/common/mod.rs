@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -32,6 +33,10 @@ pub fn run(work: &TempDir, program: &str, arguments: &[&str]) -> Output {
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 pub fn good(output: &Output) {

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs a command over many modules, and says what became of each.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    io::{self, IsTerminal, Read, Write},
+    num::NonZero,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Error, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use modsig_tools::{
+    files::{walk, Found, Links, Missing},
+    parallel,
+};
+use serde_json::{json, Value};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+
+/// Which modules, and how to tell about them.
+#[derive(clap::Args)]
+pub(crate) struct Modules {
+    /// Modules, or directories with modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst)
+    #[arg(required_unless_present = "files_from", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Read more paths from this file, one in a line ("-": standard input)
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
+    /// Modules to work on at once [default: one per processor]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+    /// Say something about each module, not only of those named and of bad ones
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one file.
+pub(crate) struct Done {
+    /// What is printed for it, without its name.
+    pub(crate) text: String,
+    /// What JSON has of it beside its path.
+    pub(crate) json: Value,
+    /// What it counts as in the summary, in words: "signed", "good".
+    pub(crate) count: &'static str,
+    /// Whether it is as it should be.
+    pub(crate) good: bool,
+}
+
+impl Done {
+    /// It is as it should be.
+    pub(crate) fn good(count: &'static str, text: impl Into<String>, json: Value) -> Self {
+        Done {
+            text: text.into(),
+            json,
+            count,
+            good: true,
+        }
+    }
+
+    /// It is not.
+    pub(crate) fn bad(text: impl Into<String>, json: Value) -> Self {
+        Done {
+            text: text.into(),
+            json,
+            count: "bad",
+            good: false,
+        }
+    }
+}
+
+impl Modules {
+    /// The modules that were asked for.
+    pub(crate) fn find(&self, links: Links) -> Result<Vec<Result<Found, Missing>>> {
+        let Some(list) = &self.files_from else {
+            return Ok(walk(&self.paths, links));
+        };
+        let mut octets = vec![];
+        if list == Path::new("-") {
+            io::stdin().read_to_end(&mut octets)
+        } else {
+            fs::File::open(list).and_then(|mut file| file.read_to_end(&mut octets))
+        }
+        .with_context(|| format!("{}: cannot read the list of modules", list.display()))?;
+        let lines = octets.split(|&octet| octet == b'\n');
+        let listed = lines
+            .filter(|line| !line.is_empty())
+            .map(|line| PathBuf::from(OsString::from_vec(line.to_vec())));
+        let mut found = walk(&self.paths, links);
+        let listed: Vec<PathBuf> = listed.collect();
+        found.extend(walk(&listed, links).into_iter().map(|found| {
+            // Nobody typed them.
+            found.map(|found| Found {
+                given: false,
+                ..found
+            })
+        }));
+        Ok(found)
+    }
+
+    /// Does `work` on each module, many at once, and then `finish` with what came of it on this
+    /// thread, which may keep it back for a while. Says what became of each, in order, and sums up.
+    ///
+    /// An error concerns its file only. After SIGINT or SIGTERM no further file is begun.
+    pub(crate) fn each<T: Send>(
+        &self,
+        modules: Vec<Result<Found, Missing>>,
+        work: impl Fn(&mut Vec<u8>, &Found) -> Result<T> + Sync,
+        mut finish: impl FnMut(Option<(usize, T)>) -> Vec<(usize, Result<Done>)>,
+    ) -> Result<ExitCode> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // The second one ends the program as if nobody cared.
+            flag::register_conditional_default(signal, stop.clone())?;
+            flag::register(signal, stop.clone())?;
+        }
+        let mut report = Report::new(self, &modules);
+        let jobs = self.jobs.unwrap_or_else(parallel::processors);
+        parallel::each(
+            &modules,
+            jobs,
+            &stop,
+            |buffer, module| module.as_ref().ok().map(|found| work(buffer, found)),
+            |at, result| match result {
+                Some(Ok(result)) => report.take(finish(Some((at, result)))),
+                Some(Err(error)) => report.take(vec![(at, Err(error))]),
+                None => report.take(vec![(at, Ok(Done::bad("", Value::Null)))]),
+            },
+        );
+        report.take(finish(None));
+        report.end(stop.load(Ordering::Relaxed))
+    }
+
+    /// As [`Self::each`], where all is done at once.
+    pub(crate) fn each_alone(
+        &self,
+        modules: Vec<Result<Found, Missing>>,
+        work: impl Fn(&mut Vec<u8>, &Found) -> Result<Done> + Sync,
+    ) -> Result<ExitCode> {
+        self.each(modules, work, |done| {
+            done.map(|(at, done)| (at, Ok(done))).into_iter().collect()
+        })
+    }
+}
+
+/// Says something to people on standard error.
+pub(crate) fn complain(error: &Error) {
+    eprintln!("modsig: {error:#}");
+}
+
+struct Report<'a> {
+    options: &'a Modules,
+    modules: &'a [Result<Found, Missing>],
+    /// Came before their turn.
+    waiting: BTreeMap<usize, Result<Done>>,
+    next: usize,
+    counts: BTreeMap<&'static str, usize>,
+    bad: usize,
+    objects: Vec<Value>,
+    output: Output,
+    started: Instant,
+    progress: ProgressBar,
+}
+
+impl<'a> Report<'a> {
+    fn new(options: &'a Modules, modules: &'a [Result<Found, Missing>]) -> Self {
+        let style = ProgressStyle::with_template("{pos} of {len} modules [{wide_bar}] {eta}");
+        Report {
+            options,
+            modules,
+            waiting: BTreeMap::new(),
+            next: 0,
+            counts: BTreeMap::new(),
+            bad: 0,
+            objects: vec![],
+            output: Output(Ok(())),
+            started: Instant::now(),
+            progress: ProgressBar::with_draw_target(
+                Some(modules.len() as u64),
+                ProgressDrawTarget::hidden(),
+            )
+            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+        }
+    }
+
+    fn take(&mut self, done: Vec<(usize, Result<Done>)>) {
+        self.waiting.extend(done);
+        while let Some(done) = self.waiting.remove(&self.next) {
+            self.tell(self.next, done);
+            self.next += 1;
+        }
+        // What is over at once needs no bar.
+        if self.progress.is_hidden()
+            && self.started.elapsed() > Duration::from_secs(1)
+            && io::stderr().is_terminal()
+        {
+            self.progress.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.progress.set_position(self.next as u64);
+    }
+
+    fn tell(&mut self, at: usize, done: Result<Done>) {
+        let (path, given, done) = match &self.modules[at] {
+            Ok(found) => (&found.path, found.given, done),
+            Err(missing) => {
+                let error = format!("{}: {:#}", missing.path.display(), missing.error);
+                (&missing.path, true, Err(Error::msg(error)))
+            }
+        };
+        let mut object = match done {
+            Ok(done) => {
+                *self.counts.entry(done.count).or_default() += 1;
+                self.bad += usize::from(!done.good);
+                if !self.options.json && (given || self.options.verbose || !done.good) {
+                    let line = format!("{}: {}", path.display(), done.text);
+                    self.progress.suspend(|| self.output.line(&line));
+                }
+                done.json
+            }
+            Err(error) => {
+                *self.counts.entry("failed").or_default() += 1;
+                self.bad += 1;
+                self.progress.suspend(|| complain(&error));
+                json!({ "error": format!("{error:#}") })
+            }
+        };
+        if let Some(object) = object.as_object_mut() {
+            object.insert("path".into(), json!(path.to_string_lossy()));
+        }
+        if self.options.json {
+            self.objects.push(object);
+        }
+    }
+
+    fn end(mut self, interrupted: bool) -> Result<ExitCode> {
+        // With an interrupt there are holes in the order.
+        for (at, done) in std::mem::take(&mut self.waiting) {
+            self.tell(at, done);
+            self.next += 1;
+        }
+        self.progress.finish_and_clear();
+        let left = self.modules.len() - self.next;
+        if self.options.json {
+            let report = json!({ "modules": self.objects, "counts": self.counts, "left": left });
+            self.output.line(&report.to_string());
+        } else if !self.counts.is_empty() {
+            let counts = self.counts.iter();
+            let counts: Vec<_> = counts.map(|(what, n)| format!("{n} {what}")).collect();
+            self.output.line(&counts.join(", "));
+        }
+        if interrupted && left > 0 {
+            eprintln!("modsig: interrupted; {left} modules are as they were");
+        }
+        // A list may well be empty: a kernel can have no modules.
+        let nothing = self.modules.is_empty() && self.options.files_from.is_none();
+        if nothing {
+            eprintln!("modsig: no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found");
+        }
+        self.output.0?;
+        let fine = self.bad + left == 0 && !nothing;
+        Ok(ExitCode::from(u8::from(!fine)))
+    }
+}
+
+/// Standard output, which may go away: `modsig verify … | head` is no reason to fail, a full disk
+/// is.
+struct Output(Result<()>);
+
+impl Output {
+    fn line(&mut self, line: &str) {
+        if self.0.is_ok() {
+            self.0 = match writeln!(io::stdout(), "{line}") {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    Err(error).context("cannot write to standard output")
+                }
+                _ => Ok(()),
+            };
+        }
+    }
+}

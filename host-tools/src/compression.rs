@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Compressed modules: `.ko.gz`, `.ko.xz` and `.ko.zst`.
+//!
+//! They are packed as Kbuild packs them (scripts/Makefile.modinst), so that the kernel's own
+//! decompressor (kernel/module/decompress.c) takes them as well as kmod does.
+
+use std::io::{self, Read, Write};
+
+use anyhow::{ensure, Context, Result};
+use flate2::{read::MultiGzDecoder, GzBuilder};
+use liblzma::{
+    read::XzDecoder,
+    stream::{Check, Filters, LzmaOptions, Stream},
+    write::XzEncoder,
+};
+
+/// Octets that a module may have unpacked. None is nearly that large: more is an attack on the
+/// memory of whoever unpacks it.
+pub const LARGEST: u64 = 1 << 30;
+
+/// How a module file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// `gzip`
+    Gzip,
+    /// `xz`
+    Xz,
+    /// `zstd`
+    Zstd,
+}
+
+impl Compression {
+    /// All of them.
+    pub const ALL: [Compression; 3] = [Compression::Gzip, Compression::Xz, Compression::Zstd];
+
+    /// Tells from the first octets, as kmod does, not from the name.
+    pub fn of(file: &[u8]) -> Option<Self> {
+        let magic = |compression: &Compression| match compression {
+            Compression::Gzip => &b"\x1f\x8b"[..],
+            Compression::Xz => b"\xfd7zXZ\0",
+            Compression::Zstd => b"\x28\xb5\x2f\xfd",
+        };
+        Compression::ALL
+            .into_iter()
+            .find(|compression| file.starts_with(magic(compression)))
+    }
+
+    /// The name of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::Gzip => "gzip",
+            Compression::Xz => "xz",
+            Compression::Zstd => "zstd",
+        }
+    }
+
+    /// What a module's name ends with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Compression::Gzip => "gz",
+            Compression::Xz => "xz",
+            Compression::Zstd => "zst",
+        }
+    }
+
+    /// Unpacks a whole file.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged or cut short, or has more than [`LARGEST`] octets unpacked.
+    pub fn unpack(self, file: &[u8]) -> Result<Vec<u8>> {
+        self.read(file)
+            .with_context(|| format!("not {} data from start to end", self.name()))
+    }
+
+    fn read(self, file: &[u8]) -> Result<Vec<u8>> {
+        match self {
+            Compression::Gzip => read_all(MultiGzDecoder::new(file)),
+            Compression::Xz => read_all(XzDecoder::new_multi_decoder(file)),
+            Compression::Zstd => read_all(zstd::Decoder::with_buffer(file)?),
+        }
+    }
+
+    /// Packs a file, as Kbuild does.
+    pub fn pack(self, file: &[u8]) -> Result<Vec<u8>> {
+        Ok(match self {
+            // gzip -n: neither name nor time, so that the same module gives the same file.
+            Compression::Gzip => {
+                const UNIX: u8 = 3;
+                let mut packer = GzBuilder::new()
+                    .operating_system(UNIX)
+                    .write(vec![], flate2::Compression::default());
+                packer.write_all(file)?;
+                packer.finish()?
+            }
+            // xz --check=crc32 --lzma2=dict=1MiB: the kernel knows no other check.
+            Compression::Xz => {
+                let mut options = LzmaOptions::new_preset(6)?;
+                options.dict_size(1 << 20);
+                let mut filters = Filters::new();
+                filters.lzma2(&options);
+                let stream = Stream::new_stream_encoder(&filters, Check::Crc32)?;
+                let mut packer = XzEncoder::new_stream(vec![], stream);
+                packer.write_all(file)?;
+                packer.finish()?
+            }
+            Compression::Zstd => {
+                let mut packer = zstd::Encoder::new(vec![], 3)?;
+                packer.include_checksum(true)?;
+                packer.set_pledged_src_size(Some(file.len() as u64))?;
+                packer.write_all(file)?;
+                packer.finish()?
+            }
+        })
+    }
+}
+
+fn read_all(reader: impl Read) -> Result<Vec<u8>> {
+    let mut out = vec![];
+    io::copy(&mut reader.take(LARGEST + 1), &mut out)?;
+    ensure!(
+        out.len() as u64 <= LARGEST,
+        "more than {} MiB unpacked, which no module has",
+        LARGEST >> 20
+    );
+    Ok(out)
+}
