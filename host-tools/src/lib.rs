@@ -11,6 +11,7 @@ pub mod compression;
 pub mod files;
 pub mod image;
 pub mod keys;
+pub mod machine;
 pub mod message;
 pub mod ml_dsa;
 pub mod module;

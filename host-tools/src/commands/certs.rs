@@ -22,6 +22,8 @@ use openssl::{
 };
 use serde_json::{json, Value};
 
+use super::report;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Kernel image: vmlinux, bzImage, arm64 Image, Image.gz, EFI zboot
@@ -85,9 +87,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         hashes.push(json!({ "kind": kind, "digest": hex(digest) }));
     }
     if arguments.json {
-        println!(
-            "{}",
-            json!({
+        report::print(
+            &json!({
                 "path": path, "layers": image.layers, "machine": image.machine.name(),
                 "release": image.release,
                 "evidence": match image.evidence {
@@ -97,9 +98,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 },
                 "certificates": objects, "blacklist": hashes,
             })
-        );
+            .to_string(),
+        )?;
     } else {
-        println!("{text}");
+        report::print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ mod report;
 mod sign;
 mod strip;
 mod verify;
+mod why;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Strip(strip::Arguments),
     /// List the certificates that a kernel image has built in
     Certs(certs::Arguments),
+    /// Explain why a module would not load here, or with a kernel image, and what to do
+    Why(why::Arguments),
     /// Make a key and its certificate
     Keygen(keygen::Arguments),
 }
@@ -39,6 +42,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
     };
     result.unwrap_or_else(|error| {

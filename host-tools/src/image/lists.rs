@@ -9,8 +9,9 @@
 //! the module signing key, or 0. Other certificates in an image do not have that around them.
 
 use anyhow::{bail, Context, Result};
+use memchr::memmem;
 
-use super::{positions, Certificate, Evidence, Hash, Kernel, List, Machine, Segment};
+use super::{Certificate, Evidence, Hash, Kernel, List, Machine, Segment};
 
 /// Addresses that the symbol table has.
 #[derive(Default)]
@@ -37,6 +38,9 @@ const NEIGHBOURS: u64 = 1 << 20;
 /// The largest area that is reserved for a certificate (`CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE`).
 const RESERVED: usize = 1 << 20;
 
+/// What every certificate in a list starts with: a SEQUENCE, and that its length takes two octets.
+const CERTIFICATE: [u8; 2] = [0x30, 0x82];
+
 /// Finds the certificates.
 pub(super) fn find(kernel: &Kernel) -> Result<Found> {
     match &kernel.symbols {
@@ -49,7 +53,7 @@ pub(super) fn find(kernel: &Kernel) -> Result<Found> {
 /// octets for their length.
 fn certificate_size(octets: &[u8]) -> Option<usize> {
     match octets {
-        [0x30, 0x82, high, low, rest @ ..] => {
+        [first, second, high, low, rest @ ..] if [*first, *second] == CERTIFICATE => {
             let size = usize::from(u16::from_be_bytes([*high, *low]));
             (size <= rest.len()).then_some(size + 4)
         }
@@ -206,19 +210,18 @@ fn candidate<'a>(
 
 /// Everything that has the structure of a list, in the order of the kernel.
 fn candidates(kernel: &Kernel) -> Vec<Candidate<'_>> {
-    let alignment = kernel.machine.align(8);
+    let alignment = kernel.machine.align(8) as u64;
     let mut found = vec![];
     for (index, segment) in kernel.segments.iter().enumerate() {
-        let mut at = (segment.address as usize).wrapping_neg() & (alignment - 1);
-        while at < segment.octets.len() {
-            match candidate(kernel.machine, segment, index, at) {
-                Some((list, end)) => {
-                    found.push(list);
-                    at = end.next_multiple_of(8).max(at + alignment);
-                    let address = (segment.address as usize).wrapping_add(at);
-                    at += address.wrapping_neg() & (alignment - 1);
-                }
-                None => at += alignment,
+        let mut seen = 0;
+        for start in memmem::find_iter(&segment.octets, &CERTIFICATE) {
+            let is_aligned = segment.address.wrapping_add(start as u64) % alignment == 0;
+            if start < seen || !is_aligned {
+                continue;
+            }
+            if let Some((list, end)) = candidate(kernel.machine, segment, index, start) {
+                found.push(list);
+                seen = end;
             }
         }
     }
@@ -232,7 +235,7 @@ fn by_structure(kernel: &Kernel) -> Result<Found> {
     let candidates = candidates(kernel);
     let says = |what| {
         let mut parts = kernel.segments.iter();
-        parts.any(|part| positions(&part.octets, what).next().is_some())
+        parts.any(|part| memmem::find(&part.octets, what).is_some())
     };
     let (trusted, revoked) = match &candidates[..] {
         [] => (None, None),
@@ -280,23 +283,17 @@ pub(super) fn blacklist(segments: &[Segment]) -> Vec<Hash> {
     let mut found = vec![];
     for segment in segments {
         let octets = &segment.octets;
-        for at in positions(octets, b":") {
-            let Some(start) = at.checked_sub(3) else {
-                continue;
-            };
-            let kind: fn(Vec<u8>) -> Hash = match &octets[start..at] {
-                b"tbs" => Hash::Certificate,
-                b"bin" => Hash::File,
-                _ => continue,
-            };
-            let is_alone = start == 0 || !octets[start - 1].is_ascii_graphic();
-            if let (true, Some(digest)) = (is_alone, digest(&octets[at + 1..])) {
-                let hash = kind(digest);
-                if !found.contains(&hash) {
+        let mut take = |prefix: &[u8], kind: fn(Vec<u8>) -> Hash| {
+            for at in memmem::find_iter(octets, prefix) {
+                let is_alone = at == 0 || !octets[at - 1].is_ascii_graphic();
+                let hash = digest(&octets[at + prefix.len()..]).map(kind);
+                if let Some(hash) = hash.filter(|hash| is_alone && !found.contains(hash)) {
                     found.push(hash);
                 }
             }
-        }
+        };
+        take(b"tbs:", Hash::Certificate);
+        take(b"bin:", Hash::File);
     }
     found
 }

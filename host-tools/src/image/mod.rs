@@ -13,8 +13,11 @@ mod lists;
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Context, Error, Result};
+use memchr::memmem;
 use openssl::x509::X509;
+
+use crate::platform::Host;
 
 /// The largest image, or part of one, that is read: no kernel has as much.
 const LIMIT: u64 = 1 << 30;
@@ -121,6 +124,33 @@ pub struct Image {
     pub blacklist: Vec<Hash>,
 }
 
+impl Image {
+    /// Makes a host trust and refuse what a kernel of this image does. Returns what that kernel
+    /// would have to do without, too: what is built in, but cannot be read.
+    pub fn equip(&self, host: &mut Host) -> Vec<Error> {
+        let mut failed = vec![];
+        for certificate in &self.certificates {
+            let filed = certificate.x509().and_then(|x509| match certificate.list {
+                List::Builtin | List::Extra => host.trust(&x509),
+                List::Revoked => host.revoke(&x509),
+            });
+            failed.extend(filed.err());
+        }
+        for hash in &self.blacklist {
+            match hash {
+                Hash::Certificate(digest) => host.blacklist_certificate(digest.clone()),
+                // The kernel asks for files by this digest only.
+                Hash::File(digest) => {
+                    if let Ok(sha256) = digest[..].try_into() {
+                        host.blacklist(sha256);
+                    }
+                }
+            }
+        }
+        failed
+    }
+}
+
 /// A part of the kernel as it is in memory.
 struct Segment {
     address: u64,
@@ -225,27 +255,13 @@ pub fn read(path: &Path) -> Result<Image> {
 /// The release that the kernel's banner says.
 fn release(segments: &[Segment]) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";
-    let found = segments.iter().find_map(|segment| {
-        positions(&segment.octets, BANNER).find_map(|at| {
+    segments.iter().find_map(|segment| {
+        memmem::find_iter(&segment.octets, BANNER).find_map(|at| {
             let rest = &segment.octets[at + BANNER.len()..];
-            let word = &rest[..rest.iter().take(128).position(|&octet| octet == b' ')?];
+            let word = &rest[..memchr::memchr(b' ', &rest[..rest.len().min(128)])?];
             // The banner, and not its format ("%s").
             let good = word.first()?.is_ascii_digit() && word.iter().all(u8::is_ascii_graphic);
             good.then(|| String::from_utf8_lossy(word).into_owned())
         })
-    })?;
-    Some(found)
-}
-
-/// Where `what` is in `octets`.
-fn positions<'a>(octets: &'a [u8], what: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let mut from = 0;
-    std::iter::from_fn(move || loop {
-        let rest = octets.get(from..)?;
-        let at = from + rest.iter().position(|octet| Some(octet) == what.first())?;
-        from = at + 1;
-        if octets[at..].starts_with(what) {
-            return Some(at);
-        }
     })
 }
