@@ -11,7 +11,9 @@
 pub mod compression;
 pub mod detached;
 pub mod files;
+pub mod image;
 pub mod keys;
+pub mod machine;
 pub mod message;
 pub mod ml_dsa;
 pub mod module;

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 mod attach;
+mod certs;
 mod inspect;
 mod keygen;
 mod manifest;
@@ -13,6 +14,7 @@ mod report;
 mod sign;
 mod strip;
 mod verify;
+mod why;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -26,6 +28,10 @@ pub(crate) enum Command {
     Strip(strip::Arguments),
     /// Append signatures that were made elsewhere, after checking them
     Attach(attach::Arguments),
+    /// List the certificates that a kernel image has built in
+    Certs(certs::Arguments),
+    /// Explain why a module would not load here, or with a kernel image, and what to do
+    Why(why::Arguments),
     /// Make a key and its certificate
     Keygen(keygen::Arguments),
 }
@@ -40,6 +46,8 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
     };
     result.unwrap_or_else(|error| {
