@@ -8,6 +8,10 @@
 // Only `store` may: scripts/check-unsafe.
 #![deny(unsafe_code)]
 
+// The commands name the library as any other user of it does.
+extern crate self as modsig_tools;
+
+pub mod commands;
 pub mod compression;
 pub mod detached;
 pub mod files;
