@@ -60,7 +60,13 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
             let digest = digest_by_name(&hash.to_string_lossy().to_lowercase())?;
             let (key, x509) = keys::pair(key_file, certificate, None)?;
             Signer::new(key, &x509, digest, form)
-                .with_context(|| format!("{} with {}", key_file.display(), certificate.display()))?
+                .with_context(|| {
+                    format!(
+                        "{} with {}",
+                        keys::shown(key_file),
+                        keys::shown(certificate)
+                    )
+                })?
                 .message(content)?
         }
     };

@@ -5,15 +5,19 @@
 
 use std::process::ExitCode;
 
+mod attach;
+mod certs;
 mod help;
 mod inspect;
 mod keygen;
+mod manifest;
 mod replace;
 mod report;
 mod sign;
 pub mod sign_file;
 mod strip;
 mod verify;
+mod why;
 
 /// Signs, verifies, inspects and strips Linux kernel modules
 ///
@@ -66,6 +70,12 @@ pub(crate) enum Command {
     /// module that is in it). Files are replaced as by "modsig sign".
     #[command(after_long_help = help::STRIP, verbatim_doc_comment)]
     Strip(strip::Arguments),
+    /// Append signatures that were made elsewhere, after checking them
+    Attach(attach::Arguments),
+    /// List the certificates that a kernel image has built in
+    Certs(certs::Arguments),
+    /// Explain why a module would not load here, or with a kernel image, and what to do
+    Why(why::Arguments),
     /// Make a key and its certificate
     ///
     /// Makes what Kbuild makes of its certs/x509.genkey: a self-signed certificate that is for
@@ -84,6 +94,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
+        Command::Attach(arguments) => attach::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
     };
     result.unwrap_or_else(|error| {

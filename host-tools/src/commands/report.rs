@@ -163,6 +163,13 @@ pub(crate) fn complain(error: &Error) {
     eprintln!("modsig: {error:#}");
 }
 
+/// Prints what a command has found out, as [`Output`] does.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut output = Output(Ok(()));
+    output.line(text);
+    output.0
+}
+
 struct Report<'a> {
     options: &'a Modules,
     modules: &'a [Result<Found, Missing>],

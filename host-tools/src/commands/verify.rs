@@ -2,23 +2,27 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use modsig::verify::{check, Error, Flags};
 use modsig_tools::{
     files::{Found, Links, Original},
+    image::{self, Evidence},
     keys, ml_dsa,
     module::Module,
     platform::{outcome, Host, Mode, NO_ML_DSA},
 };
 use serde_json::json;
 
-use super::report::{Done, Modules};
+use super::report::{self, Done, Modules};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Trusted certificates (PEM, any number in a file, or DER); may be repeated
-    #[arg(long, required = true, value_name = "FILE")]
+    #[arg(long, required_unless_present = "kernel", value_name = "FILE")]
     cert: Vec<PathBuf>,
+    /// Trust and refuse what this kernel image has built in (vmlinux, bzImage, Image, EFI zboot)
+    #[arg(long, value_name = "IMAGE")]
+    kernel: Option<PathBuf>,
     /// The firmware's certificates, asked when no other is known
     #[arg(long, value_name = "FILE")]
     platform_cert: Vec<PathBuf>,
@@ -34,6 +38,18 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
+    if let Some(path) = &arguments.kernel {
+        let image = image::read(path)?;
+        let named = || path.display().to_string();
+        if image.evidence == Evidence::Nothing {
+            let none = "no certificates found in it; modsig certs says what that may mean";
+            report::complain(&anyhow!(none).context(named()));
+        }
+        // The kernel, too, says so and goes on without.
+        for error in image.equip(&mut host) {
+            report::complain(&error.context(named()));
+        }
+    }
     for path in &arguments.cert {
         for certificate in keys::certificates(path)? {
             host.trust(&certificate)?;

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{ensure, Context, Result};
+use modsig::verify::der::Reader;
+use modsig_tools::{
+    files,
+    image::{self, Evidence, Hash, Image, List},
+    signer::{key_algorithm, CertificateIds},
+};
+use openssl::{
+    asn1::Asn1Time,
+    hash::{hash, MessageDigest},
+    nid::Nid,
+    pkey::Id,
+    x509::{X509NameRef, X509Ref},
+};
+use serde_json::{json, Value};
+
+use super::report;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Kernel image: vmlinux, bzImage, arm64 Image, Image.gz, EFI zboot
+    image: PathBuf,
+    /// Also write each certificate (PEM) into this directory
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let path = &arguments.image;
+    let image = image::read(path)?;
+    if let Some(directory) = &arguments.output {
+        std::fs::create_dir_all(directory).with_context(|| {
+            format!(
+                "{}: cannot make this directory; give one that can be written to",
+                directory.display()
+            )
+        })?;
+    }
+    let mut text = headline(path, &image);
+    let mut objects = vec![];
+    let now = Asn1Time::days_from_now(0)?;
+    for certificate in &image.certificates {
+        let list = certificate.list;
+        let sha256 = hex(&hash(MessageDigest::sha256(), &certificate.der)?);
+        let x509 = match certificate.x509() {
+            Ok(x509) => x509,
+            Err(error) => {
+                let _ = write!(text, "\n\n{}: {error:#}\n  SHA-256: {sha256}", list.name());
+                let error = format!("{error:#}");
+                objects.push(json!({ "list": list.name(), "sha256": sha256, "error": error }));
+                continue;
+            }
+        };
+        let described = Description::new(&x509, &now)?;
+        let _ = write!(text, "\n\n{}: {}", list.name(), described.subject);
+        let mut object = described.json(list, &sha256);
+        text += &described.text(&sha256);
+        if let Some(directory) = &arguments.output {
+            let file = directory.join(file_name(list, &described.subject, &sha256));
+            write_new(&file, &x509.to_pem()?)?;
+            let _ = write!(text, "\n  written: {}", file.display());
+            object["file"] = json!(file);
+        }
+        objects.push(object);
+    }
+    if !image.blacklist.is_empty() {
+        text += "\n\nrefused hashes:";
+    }
+    let mut hashes = vec![];
+    for refused in &image.blacklist {
+        let (kind, digest) = match refused {
+            Hash::Certificate(digest) => ("certificate", digest),
+            Hash::File(digest) => ("file", digest),
+        };
+        let _ = write!(text, "\n  {kind} {}", hex(digest));
+        hashes.push(json!({ "kind": kind, "digest": hex(digest) }));
+    }
+    if arguments.json {
+        report::print(
+            &json!({
+                "path": path, "layers": image.layers, "machine": image.machine.name(),
+                "release": image.release,
+                "evidence": match image.evidence {
+                    Evidence::Symbols => "symbols",
+                    Evidence::Structure => "structure",
+                    Evidence::Nothing => "nothing",
+                },
+                "certificates": objects, "blacklist": hashes,
+            })
+            .to_string(),
+        )?;
+    } else {
+        report::print(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the image is and how much was found.
+fn headline(path: &Path, image: &Image) -> String {
+    let count = |list| {
+        let all = image.certificates.iter();
+        all.filter(|certificate| certificate.list == list).count()
+    };
+    let mut text = format!(
+        "{}: Linux {} for {} ({}): {} built in",
+        path.display(),
+        image.release.as_deref().unwrap_or("of unknown release"),
+        image.machine.name(),
+        image.layers.join(", "),
+        count(List::Builtin),
+    );
+    for (number, what) in [
+        (count(List::Extra), "put in later"),
+        (count(List::Revoked), "revoked"),
+        (image.blacklist.len(), "hashes refused"),
+    ] {
+        if number != 0 {
+            let _ = write!(text, ", {number} {what}");
+        }
+    }
+    text += match image.evidence {
+        Evidence::Symbols => "; found by the symbol table",
+        Evidence::Structure => "; no symbols, found by what surrounds the lists",
+        Evidence::Nothing => {
+            "\nNothing in it looks like a list of certificates. Either it was built without \
+             (CONFIG_SYSTEM_TRUSTED_KEYRING=n, or neither CONFIG_MODULE_SIG_KEY nor \
+             CONFIG_SYSTEM_TRUSTED_KEYS give one), or a linker put them where they are not looked \
+             for; its vmlinux with symbols tells which."
+        }
+    };
+    text
+}
+
+/// Writes a file, or finds it written.
+fn write_new(path: &Path, content: &[u8]) -> Result<()> {
+    if path.symlink_metadata().is_ok() {
+        ensure!(
+            std::fs::read(path).is_ok_and(|old| old == content),
+            "{}: is there already with another content, and was left as it is; give another directory",
+            path.display()
+        );
+        return Ok(());
+    }
+    files::create(path, 0o644, content)
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// A name for a certificate's file that says what it is and is safe in every shell.
+fn file_name(list: List, subject: &str, sha256: &str) -> String {
+    let subject = subject.strip_prefix("CN=").unwrap_or(subject);
+    let mut safe = String::new();
+    for character in subject.chars().take(80) {
+        if character.is_ascii_alphanumeric() {
+            safe.push(character);
+        } else if !safe.is_empty() && !safe.ends_with('-') {
+            safe.push('-');
+        }
+    }
+    let safe = safe.trim_end_matches('-');
+    format!("{}-{safe}-{}.pem", list.name(), &sha256[..16])
+}
+
+/// A Name as people read it; nothing in it can move a terminal's cursor.
+fn name(name: &X509NameRef) -> String {
+    let mut parts = vec![];
+    for entry in name.entries() {
+        let kind = entry.object().nid().short_name().unwrap_or("?");
+        let value = match entry.data().to_string() {
+            Ok(value) => value,
+            Err(_) => String::from_utf8_lossy(entry.data().as_slice()).into_owned(),
+        };
+        let value = value.chars().map(|character| match character {
+            control if control.is_control() => '?',
+            other => other,
+        });
+        parts.push(format!("{kind}={}", value.collect::<String>()));
+    }
+    parts.join(", ")
+}
+
+/// Bits of a KeyUsage, from the first on (RFC 5280 section 4.2.1.3).
+const USAGES: [&str; 9] = [
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+];
+
+/// The content of an extension, by the content octets of its identifier.
+fn extension<'a>(der: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let certificate = Reader::new(der).element(0x30).ok()?;
+    let mut tbs = certificate.reader().element(0x30).ok()?.reader();
+    while !tbs.is_empty() {
+        let field = tbs.any().ok()?;
+        if field.tag != 0xa3 {
+            continue;
+        }
+        let mut all = field.reader().element(0x30).ok()?.reader();
+        while !all.is_empty() {
+            let mut one = all.element(0x30).ok()?.reader();
+            if one.oid().ok()? == wanted {
+                one.optional(0x01).ok()?;
+                return Some(one.element(0x04).ok()?.content);
+            }
+        }
+    }
+    None
+}
+
+struct Description {
+    subject: String,
+    issuer: String,
+    serial: String,
+    not_before: String,
+    not_after: String,
+    expired: bool,
+    key: String,
+    /// `None` if the certificate does not restrict it.
+    usage: Option<Vec<&'static str>>,
+    is_ca: bool,
+    subject_key_id: Option<String>,
+    notes: Vec<&'static str>,
+}
+
+impl Description {
+    fn new(x509: &X509Ref, now: &Asn1Time) -> Result<Self> {
+        let ids = CertificateIds::new(x509)?;
+        let der = x509.to_der()?;
+        let usage = extension(&der, &[0x55, 0x1d, 0x0f]).map(|content| {
+            let bits = Reader::new(content).element(0x03);
+            let bits = bits.map_or(&[][..], |bits| bits.content.get(1..).unwrap_or_default());
+            let is_set = |bit: &usize| {
+                let octet = bits.get(bit / 8).copied().unwrap_or_default();
+                octet & (0x80 >> (bit % 8)) != 0
+            };
+            let set = (0..USAGES.len()).filter(is_set);
+            set.map(|bit| USAGES[bit]).collect::<Vec<_>>()
+        });
+        let is_ca = extension(&der, &[0x55, 0x1d, 0x13])
+            .and_then(|content| Reader::new(content).element(0x30).ok())
+            .is_some_and(|constraints| constraints.reader().boolean().unwrap_or(false));
+        let expired = x509.not_after() < now;
+        let signs = |what| usage.as_ref().is_none_or(|usage| usage.contains(&what));
+        let notes = [
+            (
+                expired,
+                "expired; the kernel does not mind, it does not look at dates",
+            ),
+            (
+                !signs("digitalSignature"),
+                "not meant for signatures (no digitalSignature); the kernel takes modules signed with it all the same",
+            ),
+            (
+                is_ca,
+                "a CA: whoever it certifies may sign modules as well, if they bring their certificates",
+            ),
+            (
+                ids.subject_key_id.is_none(),
+                "no SubjectKeyIdentifier: signatures that name their signer by it (sign-file -k) do not find it",
+            ),
+        ];
+        Ok(Description {
+            subject: name(x509.subject_name()),
+            issuer: name(x509.issuer_name()),
+            serial: hex(&ids.serial),
+            not_before: x509.not_before().to_string(),
+            not_after: x509.not_after().to_string(),
+            expired,
+            key: key(x509, &ids),
+            usage,
+            is_ca,
+            subject_key_id: ids.subject_key_id.as_deref().map(hex),
+            notes: notes
+                .into_iter()
+                .filter_map(|(applies, note)| applies.then_some(note))
+                .collect(),
+        })
+    }
+
+    fn text(&self, sha256: &str) -> String {
+        let issuer = match &self.issuer {
+            issuer if *issuer == self.subject => "itself",
+            issuer => issuer,
+        };
+        let usage = match &self.usage {
+            Some(usage) => usage.join(", "),
+            None => "not restricted".to_owned(),
+        };
+        let key_id = self.subject_key_id.as_deref().unwrap_or("none");
+        let mut text = format!(
+            "\n  issuer: {issuer}\n  serial: {}\n  valid: {} to {}\n  key: {}\n  usage: {usage}{}\n  key id: {key_id}\n  SHA-256: {sha256}",
+            self.serial,
+            self.not_before,
+            self.not_after,
+            self.key,
+            if self.is_ca { "; CA" } else { "" },
+        );
+        for note in &self.notes {
+            let _ = write!(text, "\n  note: {note}");
+        }
+        text
+    }
+
+    fn json(&self, list: List, sha256: &str) -> Value {
+        json!({
+            "list": list.name(), "subject": self.subject, "issuer": self.issuer,
+            "serial": self.serial, "not_before": self.not_before, "not_after": self.not_after,
+            "expired": self.expired, "key": self.key, "usage": self.usage, "ca": self.is_ca,
+            "subject_key_id": self.subject_key_id, "sha256": sha256, "notes": self.notes,
+        })
+    }
+}
+
+/// Kind and size of the key.
+fn key(x509: &X509Ref, ids: &CertificateIds) -> String {
+    let kind = key_algorithm(&ids.public_key_info);
+    match (kind, x509.public_key()) {
+        (Some(algorithm), _) if algorithm.is_ml_dsa() => algorithm.name().to_owned(),
+        (_, Ok(key)) if key.id() == Id::RSA => format!("RSA, {} bits", key.bits()),
+        (_, Ok(key)) if key.id() == Id::EC => {
+            let curve = key.ec_key().ok().and_then(|key| key.group().curve_name());
+            let curve = curve.map_or("an unnamed curve", |curve| match curve {
+                Nid::X9_62_PRIME192V1 => "P-192",
+                Nid::X9_62_PRIME256V1 => "P-256",
+                Nid::SECP384R1 => "P-384",
+                Nid::SECP521R1 => "P-521",
+                other => other.short_name().unwrap_or("another curve"),
+            });
+            format!("EC, {curve}")
+        }
+        (_, Ok(key)) => format!(
+            "{} (modules cannot be signed with it)",
+            Nid::from_raw(key.id().as_raw())
+                .long_name()
+                .unwrap_or("unknown")
+        ),
+        (_, Err(_)) => "of a kind that OpenSSL does not know".to_owned(),
+    }
+}

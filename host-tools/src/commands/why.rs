@@ -1,0 +1,678 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{bail, Context, Result};
+use modsig::verify::{check, cms, trailer, Checked, Error, Flags, SignerId};
+use modsig_tools::{
+    files,
+    image::{self, List},
+    keys,
+    machine::{Keys, Machine, Signatures},
+    message, ml_dsa,
+    module::Module,
+    platform::{outcome, Host, Mode, NO_ML_DSA},
+    signer::strip,
+};
+use openssl::{
+    nid::Nid,
+    x509::{X509Name, X509NameRef, X509},
+};
+use serde_json::json;
+
+use super::report;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The module: a file, or a name as for modprobe
+    module: String,
+    /// Ask about a kernel with what this image has built in, not about this machine
+    #[arg(long, value_name = "IMAGE")]
+    kernel: Option<PathBuf>,
+    /// Ask about a kernel that trusts these certificates; may be repeated
+    #[arg(long, value_name = "FILE")]
+    cert: Vec<PathBuf>,
+    /// Where the machine's files are: /proc, /sys, /boot, /lib/modules
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the module meets.
+#[derive(Default)]
+struct Scene {
+    host: Host,
+    /// How the kernel is set up; several if that is not known.
+    modes: Vec<Mode>,
+    release: Option<String>,
+    /// Certificates that are trusted, and by what.
+    trusted: Vec<(String, X509)>,
+    keys: Option<Keys>,
+    /// What is known of the machine, in words.
+    machine: Vec<String>,
+    /// What could not be found out.
+    unknown: Vec<String>,
+    /// Whether the machine's owner can enroll keys (MOK).
+    has_owner_keys: bool,
+    /// Why no module loads at all.
+    closed: Option<&'static str>,
+}
+
+const ALL_MODES: [Mode; 3] = [Mode::Permissive, Mode::Enforcing, Mode::Lockdown];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let machine = Machine::new(&arguments.root);
+    let scene = if arguments.kernel.is_none() && arguments.cert.is_empty() {
+        here(&machine)?
+    } else {
+        elsewhere(arguments)?
+    };
+    let path = find(&arguments.module, &machine, &scene)?;
+    let file = files::read(&path)?;
+    let named = || path.display().to_string();
+    let opened = Module::open(&file).with_context(named)?;
+    let answer = explain(&path, &opened, &scene).with_context(named)?;
+    let text = if arguments.json {
+        json!({
+            "path": path.to_string_lossy(), "loads": answer.loads, "verdict": answer.verdict,
+            "reason": answer.reason, "signer": answer.signer, "findings": answer.findings,
+            "remedies": answer.remedies, "machine": scene.machine, "unknown": scene.unknown,
+        })
+        .to_string()
+    } else {
+        let mut text = format!("{}: {}", path.display(), answer.verdict);
+        for (title, all) in [
+            ("signer", answer.signer.as_slice()),
+            ("why", &answer.findings),
+            ("machine", &scene.machine),
+            ("not known", &scene.unknown),
+            ("what to do", &answer.remedies),
+        ] {
+            for one in all {
+                text += &format!("\n  {title}: {one}");
+            }
+        }
+        text
+    };
+    report::print(&text)?;
+    Ok(ExitCode::from(u8::from(!answer.loads)))
+}
+
+/// The file of the module.
+fn find(module: &str, machine: &Machine, scene: &Scene) -> Result<PathBuf> {
+    let path = Path::new(module);
+    if module.contains('/') || path.is_file() {
+        return Ok(path.into());
+    }
+    let release = match &scene.release {
+        Some(release) => release.clone(),
+        None => machine.release()?,
+    };
+    machine.module(&release, module)
+}
+
+/// What an image or some certificates say: not how the kernel will be set up.
+fn elsewhere(arguments: &Arguments) -> Result<Scene> {
+    let mut scene = Scene {
+        modes: ALL_MODES.into(),
+        ..Scene::default()
+    };
+    if let Some(path) = &arguments.kernel {
+        scene.image(path)?;
+    }
+    for path in &arguments.cert {
+        for certificate in keys::certificates(path)? {
+            scene.host.trust(&certificate)?;
+            let by = path.display().to_string();
+            scene.trusted.push((by, certificate));
+        }
+    }
+    Ok(scene)
+}
+
+/// What this machine says.
+fn here(machine: &Machine) -> Result<Scene> {
+    let mut scene = Scene::default();
+    let release = machine.release()?;
+    scene.release = Some(release.clone());
+    match machine.image(&release) {
+        Some(path) => {
+            if let Err(error) = scene.image(&path) {
+                let what = "which certificates the running kernel has built in";
+                scene.unknown.push(format!("{what}: {error:#}"));
+            }
+        }
+        None => scene.unknown.push(format!(
+            "which certificates the running kernel has built in: there is no image of {release} in /boot or /lib/modules; give it with --kernel"
+        )),
+    }
+    let enforces = scene.known("whether only signed modules load", machine.enforces());
+    let lockdown = scene.known("whether the kernel is locked down", machine.lockdown());
+    let taints = scene.known("what it is tainted by", machine.taints());
+    if scene.known("whether modules load at all", machine.modules_disabled()) == Some(true) {
+        scene.closed = Some(
+            "kernel.modules_disabled is 1: no module loads any more until the machine is booted again",
+        );
+    }
+    scene.keys = scene.known("the kernel's keys", machine.keys());
+
+    scene.machine.push(format!("Linux {release}"));
+    match enforces {
+        Some(true) => scene
+            .machine
+            .push("loads signed modules only (sig_enforce)".into()),
+        Some(false) => scene
+            .machine
+            .push("does not insist on signatures (sig_enforce)".into()),
+        None => {}
+    }
+    let is_locked = lockdown.as_deref().map(|level| level != "none");
+    scene
+        .machine
+        .extend(lockdown.map(|level| format!("lockdown: {level}")));
+    for taint in taints.unwrap_or_default() {
+        scene.machine.push(format!("tainted: {taint}"));
+    }
+    scene.modes = ALL_MODES
+        .into_iter()
+        .filter(|mode| match mode {
+            Mode::Permissive => enforces != Some(true) && is_locked != Some(true),
+            Mode::Enforcing => enforces != Some(false),
+            Mode::Lockdown => enforces != Some(true) && is_locked != Some(false),
+        })
+        .collect();
+    scene.keyrings();
+    scene.owner(machine);
+    Ok(scene)
+}
+
+impl Scene {
+    /// Takes an answer, or notes why there is none.
+    fn known<T>(&mut self, what: &str, answer: Result<T>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.unknown.push(format!("{what}: {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// Trusts and refuses what an image has built in.
+    fn image(&mut self, path: &Path) -> Result<()> {
+        let image = image::read(path)?;
+        for error in image.equip(&mut self.host) {
+            self.unknown.push(format!("{}: {error:#}", path.display()));
+        }
+        for certificate in &image.certificates {
+            let is_trusted = certificate.list != List::Revoked;
+            if let (true, Ok(x509)) = (is_trusted, certificate.x509()) {
+                self.trusted.push((path.display().to_string(), x509));
+            }
+        }
+        self.release = image.release.or(self.release.take());
+        Ok(())
+    }
+
+    /// Notes what is in the keyrings; refuses the hashes that the kernel refuses.
+    fn keyrings(&mut self) {
+        let Some(keys) = &self.keys else {
+            return;
+        };
+        for ring in &keys.keyrings {
+            let members = keys.loaded.iter().filter(|key| {
+                let mut rings = keys.keyrings_of(key);
+                rings.any(|name| name == ring.name)
+            });
+            let names: Vec<_> = members.map(|key| format!("{:?}", key.name)).collect();
+            let what = match &ring.members {
+                Ok(_) if !names.is_empty() => names.join(", "),
+                Ok(_) => "no keys".to_owned(),
+                Err(_) if ring.count == 0 => "no keys".to_owned(),
+                Err(error) => format!("{} entries; {error}", ring.count),
+            };
+            self.machine.push(format!("keyring {}: {what}", ring.name));
+        }
+        for hash in &keys.refused {
+            match hash.split_once(':') {
+                Some(("tbs", digits)) => {
+                    self.host.blacklist_certificate(octets(digits));
+                }
+                Some(("bin", digits)) => {
+                    if let Ok(sha256) = octets(digits).try_into() {
+                        self.host.blacklist(sha256);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !keys.refused.is_empty() {
+            self.machine
+                .push(format!("{} hashes refused", keys.refused.len()));
+        }
+    }
+
+    /// Trusts the keys of the machine's owner as the kernel does.
+    fn owner(&mut self, machine: &Machine) {
+        let keys = self.known("the machine owner's keys", machine.owner_keys());
+        let refused = self.known("what the machine's owner refuses", machine.owner_refuses());
+        let trusts = self.known(
+            "whether the owner's keys are trusted",
+            machine.owner_keys_are_trusted(),
+        );
+        for der in refused.flatten().unwrap_or_default().certificates {
+            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
+            let filed = refused.and_then(|x509| self.host.revoke(&x509));
+            self.known("a certificate in MokListXRT", filed);
+        }
+        let Some(Signatures { certificates, .. }) = keys.flatten() else {
+            return;
+        };
+        self.has_owner_keys = true;
+        // With the machine keyring they count as the kernel's own. Else they are in the keyring
+        // of the firmware's keys, which distributions' kernels ask for modules and others do not.
+        let has_machine_keyring = self.keys.as_ref().is_some_and(|keys| keys.has(".machine"));
+        let (trusted, by) = match trusts == Some(true) && has_machine_keyring {
+            true => (true, "the machine owner's list (MOK)"),
+            false => (
+                false,
+                "the machine owner's list (MOK), in .platform: only distributions' kernels ask it",
+            ),
+        };
+        for der in certificates {
+            let filed = X509::from_der(&der).map_err(anyhow::Error::from);
+            let filed = filed.and_then(|x509| {
+                match trusted {
+                    true => self.host.trust(&x509)?,
+                    false => self.host.trust_platform(&x509)?,
+                }
+                self.trusted.push((by.to_owned(), x509));
+                Ok(())
+            });
+            self.known("a certificate in MokListRT", filed);
+        }
+    }
+}
+
+/// Octets of their digits; none of what are none.
+fn octets(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks_exact(2);
+    let octets: Option<Vec<u8>> = pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    octets.unwrap_or_default()
+}
+
+/// What is to be said about a module.
+#[derive(Default)]
+struct Answer {
+    loads: bool,
+    verdict: String,
+    reason: Option<String>,
+    signer: Option<String>,
+    findings: Vec<String>,
+    remedies: Vec<String>,
+}
+
+impl Answer {
+    fn say(&mut self, finding: impl Into<String>) {
+        self.findings.push(finding.into());
+    }
+
+    fn advise(&mut self, remedy: impl Into<String>) {
+        self.remedies.push(remedy.into());
+    }
+}
+
+/// A command that signs; what stands for the key and the certificate is for the reader to put in.
+fn sign_with_own(path: &Path) -> String {
+    format!(
+        "sign it with a key that is trusted: modsig sign --key KEY --cert CERT {}",
+        shell(&path.display())
+    )
+}
+
+/// A word of a command, quoted if it has to be.
+fn shell(word: &dyn Display) -> String {
+    let word = word.to_string();
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "/._-+:".contains(character);
+    match word.chars().all(is_plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
+    let file = &opened.file[..];
+    let checked = check(&scene.host, file, Flags::default());
+    if checked.result == Err(NO_ML_DSA.into()) {
+        bail!("cannot be checked: {}", ml_dsa::missing());
+    }
+    let mut answer = Answer {
+        signer: checked.signer.map(|signer| signer.to_string()),
+        reason: checked.result.err().map(|error| error.to_string()),
+        ..Answer::default()
+    };
+    if !file.starts_with(b"\x7fELF") {
+        answer.say("it is not a module (not an ELF file), whatever its signature");
+        answer.advise("install the package that it is from again, or build it again");
+    }
+    if let (Some(release), Some(built_for)) = (&scene.release, built_for(file)) {
+        if built_for != *release {
+            answer.say(format!(
+                "it is built for Linux {built_for}, and this is {release}: unless the kernel is told to ignore that, it does not load (ENOEXEC), whatever its signature"
+            ));
+            answer.advise(format!(
+                "install or build it for {release}; that one will be signed for it"
+            ));
+        }
+    }
+    if let Some(compression) = opened.compression {
+        let name = compression.name();
+        if opened.misplaced > 0 {
+            answer.say(format!(
+                "a signature stands behind the data that {name} packed: it was signed after it was packed. Nobody looks for it there, and some unpackers refuse the file for it"
+            ));
+            answer.advise(sign_with_own(path));
+        } else if checked.result != Err(Error::Unsigned) {
+            answer.say(format!(
+                "it was packed with {name} after it was signed, which is right"
+            ));
+        }
+    }
+    match checked.result {
+        Ok(()) => {
+            answer.say("the signature is good, and its key is trusted");
+            if let Some(by) = checked
+                .signer
+                .and_then(|signer| trusted_by(&signer.id, scene))
+            {
+                answer.say(format!("trusted by {by}"));
+            }
+        }
+        Err(Error::Unsigned) => unsigned(path, opened, scene, &mut answer),
+        Err(error) => bad_signature(path, file, &checked, error, scene, &mut answer),
+    }
+    let signatures = strip(file).1;
+    if signatures > 1 {
+        answer.say(format!(
+            "it was signed {signatures} times. Only the last signature counts, and for it the others are a part of the module"
+        ));
+    }
+    verdict(&checked, file, scene, &mut answer);
+    Ok(answer)
+}
+
+/// What the kernel makes of it.
+fn verdict(checked: &Checked<'_>, file: &[u8], scene: &Scene, answer: &mut Answer) {
+    let outcomes: Vec<_> = scene
+        .modes
+        .iter()
+        .map(|&mode| (mode, outcome(checked, mode)))
+        .collect();
+    let all_load = outcomes
+        .iter()
+        .all(|(_, outcome)| outcome.starts_with("loads"));
+    answer.loads = all_load && scene.closed.is_none() && file.starts_with(b"\x7fELF");
+    if let Some(closed) = scene.closed {
+        answer.say(closed);
+    }
+    let said = match &outcomes[..] {
+        [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other == first) => {
+            (*first).to_owned()
+        }
+        several => {
+            let each = several.iter().map(|(mode, outcome)| {
+                let mode = match mode {
+                    Mode::Permissive => "if signatures are not enforced",
+                    Mode::Enforcing => "if they are (sig_enforce)",
+                    Mode::Lockdown => "if the kernel is locked down",
+                };
+                format!("{outcome} {mode}")
+            });
+            each.collect::<Vec<_>>().join("; ")
+        }
+    };
+    let refused = |outcome: &str| match outcome.starts_with('E') {
+        true => format!("does not load: {outcome}"),
+        false => outcome.to_owned(),
+    };
+    answer.verdict = if scene.closed.is_some() || !file.starts_with(b"\x7fELF") {
+        "does not load".to_owned()
+    } else {
+        refused(&said)
+    };
+    if let Some(reason) = &answer.reason {
+        answer.verdict += &format!(" ({reason})");
+    }
+    if answer.loads && checked.result.is_err() && !scene.modes.is_empty() {
+        answer.say("it loads all the same, because nothing insists on a good signature; the kernel notes that it is tainted");
+    }
+}
+
+/// Nothing of a signature is at its end.
+fn unsigned(path: &Path, opened: &Module<'_>, scene: &Scene, answer: &mut Answer) {
+    let file = &opened.file[..];
+    let marker = file
+        .windows(trailer::MARKER.len())
+        .rposition(|window| window == trailer::MARKER);
+    let end = marker.map(|at| at + trailer::MARKER.len());
+    let signed = end.filter(|&end| trailer::split(&file[..end]).is_ok());
+    let Some(end) = signed else {
+        if opened.misplaced == 0 {
+            answer.say("it has no signature. It never had one, or something took it off: strip and objcopy do");
+            answer.advise(sign_with_own(path));
+            answer.advise("or, if it is a distribution's, install its package again");
+        }
+        return;
+    };
+    let behind = file.len() - end;
+    answer.say(format!(
+        "it has a signature, but {behind} octets stand behind it: something was appended after it was signed, so the kernel does not see it"
+    ));
+    let cut = check(&scene.host, &file[..end], Flags::default());
+    match cut.result {
+        Ok(()) if opened.compression.is_none() => {
+            answer.say("without them the signature is good");
+            answer.advise(format!(
+                "take them off: truncate -s -{behind} {}",
+                shell(&path.display())
+            ));
+        }
+        _ => answer.advise(sign_with_own(path)),
+    }
+}
+
+/// There is a signature, and it does not count.
+fn bad_signature(
+    path: &Path,
+    file: &[u8],
+    checked: &Checked<'_>,
+    error: Error,
+    scene: &Scene,
+    answer: &mut Answer,
+) {
+    match error {
+        Error::NoKey => {
+            answer.say("whoever signed it is not trusted: the key is in no keyring that is asked for modules");
+            no_key(path, file, scene, answer);
+        }
+        Error::BadSignature | Error::EmbeddedSignature(_) => {
+            answer.say("the key is known, but the signature is of another content: the module was altered after it was signed, as by strip or objcopy with the signature put back, or the file is damaged");
+            answer.advise("install its package again, or sign it again with that key");
+        }
+        Error::AttributeDigest | Error::AttributeDigestLength => {
+            answer.say("the signature is of another content: the module was altered after it was signed, or the file is damaged");
+            answer.advise("install its package again, or sign it again with that key");
+        }
+        Error::Revoked => {
+            answer.say("the key that signed it has been revoked; that counts for more than that it is trusted");
+            answer.advise("get the module of a newer build, signed with another key");
+            answer.advise(sign_with_own(path));
+        }
+        Error::Blacklisted => {
+            answer.say("this very file is refused, by its hash: it is known to be dangerous");
+            answer.advise("get a newer version of the module");
+        }
+        Error::UnknownDigest(_)
+        | Error::UnknownKeyAlgorithm(_)
+        | Error::DigestNotBuiltIn
+        | Error::UnknownIdType(_)
+        | Error::CertificateDigest => {
+            answer.say("the signature takes something that the kernel does not have");
+            answer.advise(format!(
+                "{}, with --hash sha256 or sha512",
+                sign_with_own(path)
+            ));
+        }
+        other => {
+            answer.say(format!("the signature cannot be used: {other}"));
+            answer.advise("install its package again, or sign it again");
+        }
+    }
+    // Below a second signature the first may be good.
+    let below = &file[..checked.module_len];
+    if trailer::split(below).is_ok() && check(&scene.host, below, Flags::default()).result.is_ok() {
+        answer.say("the signature below the last one is good");
+        answer.advise("install its package again: what it came with was right");
+    }
+}
+
+/// The kernel knows keys by names that people have given them.
+fn is_named(described: &str, name: &str) -> bool {
+    described == name
+        || described
+            .strip_suffix(name)
+            .is_some_and(|rest| rest.ends_with(": "))
+}
+
+fn common_name(name: &X509NameRef) -> Option<String> {
+    let entry = name.entries_by_nid(Nid::COMMONNAME).last()?;
+    entry.data().to_string().ok()
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// What trusts the certificate that a signer names.
+fn trusted_by<'s>(id: &SignerId<'_>, scene: &'s Scene) -> Option<&'s str> {
+    let is_it = |x509: &X509| match id {
+        SignerId::SubjectKeyId(id) => x509
+            .subject_key_id()
+            .is_some_and(|own| own.as_slice() == *id),
+        SignerId::IssuerAndSerial { issuer, serial } => {
+            let serial_is = x509.serial_number().to_bn().is_ok_and(|own| {
+                own.to_vec()
+                    .iter()
+                    .eq(serial.iter().skip_while(|&&octet| octet == 0))
+            });
+            let name = x509.issuer_name().to_der();
+            serial_is && name.is_ok_and(|name| name == message::tlv(0x30, issuer))
+        }
+    };
+    let found = scene.trusted.iter().find(|(_, x509)| is_it(x509));
+    found.map(|(by, _)| &**by)
+}
+
+/// Where the signer's key was looked for, and what can be done so that it is found.
+fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
+    let newest = cms::Dialect {
+        ml_dsa: true,
+        ml_dsa_attributes: true,
+    };
+    let signers: Vec<SignerId<'_>> = trailer::split(file)
+        .ok()
+        .and_then(|split| cms::parse(split.message, newest).ok())
+        .and_then(|message| message.signed_data().ok())
+        .map(|data| data.signers().map(|signer| signer.id).collect())
+        .unwrap_or_default();
+    for id in &signers {
+        let name = match id {
+            SignerId::IssuerAndSerial { issuer, .. } => {
+                let name = X509Name::from_der(&message::tlv(0x30, issuer)).ok();
+                name.and_then(|name| common_name(&name))
+            }
+            SignerId::SubjectKeyId(_) => None,
+        };
+        let mut is_namesake = false;
+        for (by, x509) in &scene.trusted {
+            let own = common_name(x509.subject_name());
+            if own.is_some() && own == name {
+                is_namesake = true;
+                answer.say(format!(
+                    "{by} has a certificate of the same name, {:?}, but another one (serial {}): each build has a key of its own, and this module is of another build",
+                    own.unwrap_or_default(),
+                    x509.serial_number().to_bn().map(|serial| hex(&serial.to_vec())).unwrap_or_default()
+                ));
+            }
+        }
+        for key in scene.keys.iter().flat_map(|keys| &keys.loaded) {
+            let is_it = match id {
+                SignerId::SubjectKeyId(id) => key.id == hex(id),
+                SignerId::IssuerAndSerial { .. } => {
+                    !is_namesake && name.as_ref().is_some_and(|name| is_named(&key.name, name))
+                }
+            };
+            if is_it {
+                let rings: Vec<_> = scene
+                    .keys
+                    .iter()
+                    .flat_map(|keys| keys.keyrings_of(key))
+                    .collect();
+                let rings = match &rings[..] {
+                    [] => "a keyring that cannot be told (only root may)".to_owned(),
+                    some => some.join(", "),
+                };
+                answer.say(format!(
+                    "the kernel has a key of that name, {:?} with id {}, in {rings}; whether it is this one is told by its certificate: modsig why --cert CERT {}",
+                    key.name,
+                    key.id,
+                    shell(&path.display())
+                ));
+            }
+        }
+    }
+    let mut names: Vec<_> = scene
+        .trusted
+        .iter()
+        .map(|(by, x509)| {
+            let name = common_name(x509.subject_name());
+            format!("{:?} ({by})", name.unwrap_or_default())
+        })
+        .collect();
+    names.dedup();
+    answer.say(match &names[..] {
+        [] => "no certificate is known that is trusted".to_owned(),
+        some => format!("trusted are: {}", some.join(", ")),
+    });
+    answer.advise(sign_with_own(path));
+    if scene.has_owner_keys {
+        answer.advise(
+            "or have the machine trust the signer: mokutil --import CERT.der, then boot and confirm it; DKMS has its own in /var/lib/dkms/mok.pub",
+        );
+    }
+    answer
+        .advise("or build the kernel with the signer's certificate in CONFIG_SYSTEM_TRUSTED_KEYS");
+}
+
+/// The release that a module says it is built for.
+fn built_for(file: &[u8]) -> Option<&str> {
+    const FIELD: &[u8] = b"\0vermagic=";
+    let at = file
+        .windows(FIELD.len())
+        .position(|window| window == FIELD)?;
+    let rest = &file[at + FIELD.len()..];
+    let end = rest
+        .iter()
+        .take(128)
+        .position(|&octet| octet == b' ' || octet == 0)?;
+    std::str::from_utf8(&rest[..end]).ok()
+}

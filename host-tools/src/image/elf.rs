@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ELF files (`include/uapi/linux/elf.h`): a kernel's parts in memory, and its symbols.
+
+use anyhow::{bail, ensure, Context, Result};
+
+use super::{lists::Symbols, Kernel, Machine, Segment, Source, LIMIT};
+
+pub(super) const MAGIC: &[u8] = b"\x7fELF";
+
+const HEADER: u64 = 64;
+const PROGRAM_HEADER: u16 = 56;
+const SECTION_HEADER: u16 = 64;
+const SYMBOL: usize = 24;
+
+const ET_REL: u16 = 1;
+const PT_LOAD: u32 = 1;
+const SHT_SYMTAB: u32 = 2;
+
+/// A number of `N` octets, little-endian; a structure that is read has been read whole.
+fn number<const N: usize>(octets: &[u8], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number[..N].copy_from_slice(&octets[at..at + N]);
+    u64::from_le_bytes(number)
+}
+
+/// Takes the parts of a kernel out of an ELF file.
+pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
+    let header = source.piece(0, HEADER)?;
+    let u16_at = |at| number::<2>(&header, at) as u16;
+    ensure!(
+        u16_at(16) != ET_REL,
+        "this is a module or an object file, not a kernel image"
+    );
+    let machine = match (&header[4..6], u16_at(18)) {
+        ([2, 1], 62) => Machine::X86,
+        ([2, 1], 183) => Machine::Arm64,
+        (_, machine) => bail!(
+            "an ELF file for another machine (e_machine {machine}, class {}, data {}); only x86_64 and little-endian arm64 are understood",
+            header[4],
+            header[5]
+        ),
+    };
+    let table = |offset_at, size_at, count_at, entry: u16| -> Result<Vec<Vec<u8>>> {
+        let count = u16_at(count_at);
+        ensure!(
+            count == 0 || u16_at(size_at) == entry,
+            "its ELF headers are damaged; copy it again"
+        );
+        let size = u64::from(count) * u64::from(entry);
+        let octets = source.piece(number::<8>(&header, offset_at), size)?;
+        Ok(octets.chunks(entry.into()).map(<[u8]>::to_vec).collect())
+    };
+
+    let mut segments = vec![];
+    let mut total = 0u64;
+    for program_header in table(32, 54, 56, PROGRAM_HEADER).context("program headers")? {
+        if number::<4>(&program_header, 0) as u32 != PT_LOAD {
+            continue;
+        }
+        let size = number::<8>(&program_header, 32);
+        total = total.saturating_add(size);
+        ensure!(total <= LIMIT, "it is larger than any kernel is");
+        segments.push(Segment {
+            address: number::<8>(&program_header, 16),
+            octets: source.piece(number::<8>(&program_header, 8), size)?,
+        });
+    }
+    ensure!(
+        !segments.is_empty(),
+        "an ELF file in which nothing is to be loaded (debug information only?); give the vmlinux itself"
+    );
+
+    let sections = table(40, 58, 60, SECTION_HEADER).context("section headers")?;
+    let symbol_table = sections
+        .iter()
+        .find(|section| number::<4>(section, 4) as u32 == SHT_SYMTAB);
+    let symbols = match symbol_table {
+        Some(section) => {
+            let link = number::<4>(section, 40) as usize;
+            let strings = sections
+                .get(link)
+                .context("its symbol table is damaged; copy it again")?;
+            let content =
+                |section: &[u8]| source.piece(number::<8>(section, 24), number::<8>(section, 32));
+            symbols(&content(section)?, &content(strings)?)
+        }
+        None => None,
+    };
+    Ok(Kernel {
+        machine,
+        segments,
+        symbols,
+    })
+}
+
+/// Takes out of a symbol table what it has of the lists; `None` if it is not a kernel's.
+fn symbols(table: &[u8], strings: &[u8]) -> Option<Symbols> {
+    let mut is_kernel = false;
+    let mut found = Symbols::default();
+    for symbol in table.chunks_exact(SYMBOL) {
+        let name = strings.get(number::<4>(symbol, 0) as usize..)?;
+        let name = &name[..name.iter().position(|&octet| octet == 0)?];
+        let value = number::<8>(symbol, 8);
+        let place = match name {
+            b"linux_banner" => {
+                is_kernel = true;
+                continue;
+            }
+            b"system_certificate_list" => &mut found.system_list,
+            b"system_certificate_list_size" => &mut found.system_size,
+            b"system_extra_cert" => &mut found.extra,
+            b"revocation_certificate_list" => &mut found.revocation_list,
+            b"revocation_certificate_list_size" => &mut found.revocation_size,
+            _ => continue,
+        };
+        *place = Some(value);
+    }
+    is_kernel.then_some(found)
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lists in a kernel: `certs/system_certificates.S`, `certs/revocation_certificates.S`,
+//! `certs/blacklist_hashes.c`.
+//!
+//! Most images have no symbols. Then a list is recognised by what surrounds it: certificates one
+//! behind the other from an aligned address on, and behind them, aligned again, their size. For
+//! the list of trusted ones another size follows, that of its first certificate if that belongs to
+//! the module signing key, or 0. Other certificates in an image do not have that around them.
+
+use anyhow::{bail, Context, Result};
+use memchr::memmem;
+
+use super::{Certificate, Evidence, Hash, Kernel, List, Machine, Segment};
+
+/// Addresses that the symbol table has.
+#[derive(Default)]
+pub(super) struct Symbols {
+    pub(super) system_list: Option<u64>,
+    pub(super) system_size: Option<u64>,
+    pub(super) extra: Option<u64>,
+    pub(super) revocation_list: Option<u64>,
+    pub(super) revocation_size: Option<u64>,
+}
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) evidence: Evidence,
+    pub(super) certificates: Vec<Certificate>,
+}
+
+/// The kernel says this as it loads its list of revoked certificates, if it can have one.
+const REVOCATION_NOTICE: &[u8] = b"Loading compiled-in revocation X.509 certificates";
+/// It says this as it loads the other list, if it says anything at all.
+const SYSTEM_NOTICE: &[u8] = b"Loading compiled-in X.509 certificates";
+/// How far behind the one list the other may be. Between them is the table of refused hashes.
+const NEIGHBOURS: u64 = 1 << 20;
+/// The largest area that is reserved for a certificate (`CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE`).
+const RESERVED: usize = 1 << 20;
+
+/// What every certificate in a list starts with: a SEQUENCE, and that its length takes two octets.
+const CERTIFICATE: [u8; 2] = [0x30, 0x82];
+
+/// Finds the certificates.
+pub(super) fn find(kernel: &Kernel) -> Result<Found> {
+    match &kernel.symbols {
+        Some(symbols) => by_symbols(kernel, symbols),
+        None => by_structure(kernel),
+    }
+}
+
+/// The size of the certificate that `octets` start with, as the kernel tells it: they have two
+/// octets for their length.
+fn certificate_size(octets: &[u8]) -> Option<usize> {
+    match octets {
+        [first, second, high, low, rest @ ..] if [*first, *second] == CERTIFICATE => {
+            let size = usize::from(u16::from_be_bytes([*high, *low]));
+            (size <= rest.len()).then_some(size + 4)
+        }
+        _ => None,
+    }
+}
+
+/// Takes a list apart; also gives what is left of it at the end.
+fn split(mut octets: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let mut certificates = vec![];
+    while let Some(size) = certificate_size(octets) {
+        let (certificate, rest) = octets.split_at(size);
+        certificates.push(certificate);
+        octets = rest;
+    }
+    (certificates, octets)
+}
+
+fn certificates(list: List, all: &[&[u8]]) -> impl Iterator<Item = Certificate> {
+    let owned: Vec<Vec<u8>> = all.iter().map(|der| der.to_vec()).collect();
+    owned.into_iter().map(move |der| Certificate { list, der })
+}
+
+fn by_symbols(kernel: &Kernel, symbols: &Symbols) -> Result<Found> {
+    let damaged = "its symbol table and its content do not fit together; copy it again";
+    let at = |address, size| {
+        let found = kernel
+            .segments
+            .iter()
+            .find_map(|part| part.at(address, size));
+        found.context(damaged)
+    };
+    let list = |start: Option<u64>, size: Option<u64>| -> Result<(u64, Vec<&[u8]>)> {
+        let (Some(start), Some(size)) = (start, size) else {
+            return Ok((0, vec![]));
+        };
+        let size = at(size, 8)?.try_into().map(u64::from_le_bytes)?;
+        // A kernel takes what is in front of what it cannot read.
+        Ok((start, split(at(start, size)?).0))
+    };
+    let (start, trusted) = list(symbols.system_list, symbols.system_size)?;
+    let (_, revoked) = list(symbols.revocation_list, symbols.revocation_size)?;
+    // The reserved area is the end of the list, if it is in use.
+    let mut end = start;
+    let builtin = trusted
+        .iter()
+        .take_while(|certificate| {
+            let is_extra = symbols.extra.is_some_and(|extra| end >= extra);
+            end += certificate.len() as u64;
+            !is_extra
+        })
+        .count();
+    let (builtin, extra) = trusted.split_at(builtin);
+    let found = certificates(List::Builtin, builtin)
+        .chain(certificates(List::Extra, extra))
+        .chain(certificates(List::Revoked, &revoked));
+    Ok(Found {
+        evidence: Evidence::Symbols,
+        certificates: found.collect(),
+    })
+}
+
+/// Something that has the structure of a list.
+struct Candidate<'a> {
+    segment: usize,
+    address: u64,
+    builtin: Vec<&'a [u8]>,
+    extra: Vec<&'a [u8]>,
+    /// What follows its size.
+    next: Option<u64>,
+}
+
+impl Candidate<'_> {
+    /// Whether it is for sure the list of trusted ones: the size of the module signing key's
+    /// certificate follows, or an area is reserved at its end and used.
+    fn is_trusted(&self) -> bool {
+        let first = self.builtin.first().map(|first| first.len() as u64);
+        !self.extra.is_empty() || (first.is_some() && self.next == first)
+    }
+
+    /// Whether it may be that list: its kernel may have been built without such a key.
+    fn may_be_trusted(&self) -> bool {
+        self.is_trusted() || self.next == Some(0)
+    }
+}
+
+fn u64_at(octets: &[u8], at: usize) -> Option<u64> {
+    let field = octets.get(at..at.checked_add(8)?)?.try_into().ok()?;
+    Some(u64::from_le_bytes(field))
+}
+
+/// What has the structure of a list and starts at `start`.
+fn candidate<'a>(
+    machine: Machine,
+    segment: &'a Segment,
+    index: usize,
+    start: usize,
+) -> Option<(Candidate<'a>, usize)> {
+    let octets = &segment.octets[..];
+    let (all, rest) = split(&octets[start..]);
+    if all.is_empty() {
+        return None;
+    }
+    let end = octets.len() - rest.len();
+    let size = (end - start) as u64;
+    // Zeros up to the size, whether they align it or are reserved.
+    let behind = &rest[..rest.len().min(RESERVED)];
+    let stop = end + behind.iter().position(|&octet| octet != 0)?;
+    let eight = machine.align(8);
+    let down = |alignment: usize| {
+        let address = segment.address as usize;
+        stop - (address.wrapping_add(stop) & (alignment - 1))
+    };
+    let up = |at: usize, alignment: usize| {
+        let address = (segment.address as usize).wrapping_add(at);
+        at + (address.wrapping_neg() & (alignment - 1))
+    };
+
+    let plain = down(eight);
+    let (size_at, extra) = if plain >= end && u64_at(octets, plain) == Some(size) {
+        (plain, 0)
+    } else {
+        // An area is reserved and used: how much of it stands in front.
+        let used_at = down(machine.align(4));
+        let used = octets.get(used_at..used_at.checked_add(4)?)?;
+        let used = u64::from(u32::from_le_bytes(used.try_into().ok()?));
+        let size_at = up(used_at + 4, eight);
+        if used_at < end || u64_at(octets, size_at) != Some(size) {
+            return None;
+        }
+        let mut sum = 0;
+        let count = all.iter().rev().take_while(|certificate| {
+            sum += certificate.len() as u64;
+            sum <= used
+        });
+        let count = count.count();
+        let tail: usize = all[all.len() - count..].iter().map(|der| der.len()).sum();
+        if tail as u64 != used {
+            return None;
+        }
+        (size_at, count)
+    };
+    let (builtin, extra) = all.split_at(all.len() - extra);
+    let next = up(size_at + 8, eight);
+    let candidate = Candidate {
+        segment: index,
+        address: segment.address.wrapping_add(start as u64),
+        builtin: builtin.to_vec(),
+        extra: extra.to_vec(),
+        next: u64_at(octets, next),
+    };
+    Some((candidate, size_at))
+}
+
+/// Everything that has the structure of a list, in the order of the kernel.
+fn candidates(kernel: &Kernel) -> Vec<Candidate<'_>> {
+    let alignment = kernel.machine.align(8) as u64;
+    let mut found = vec![];
+    for (index, segment) in kernel.segments.iter().enumerate() {
+        let mut seen = 0;
+        for start in memmem::find_iter(&segment.octets, &CERTIFICATE) {
+            let is_aligned = segment.address.wrapping_add(start as u64) % alignment == 0;
+            if start < seen || !is_aligned {
+                continue;
+            }
+            if let Some((list, end)) = candidate(kernel.machine, segment, index, start) {
+                found.push(list);
+                seen = end;
+            }
+        }
+    }
+    found
+}
+
+fn by_structure(kernel: &Kernel) -> Result<Found> {
+    let unsure = |what: &str| {
+        format!("{what}, so it cannot be told which are trusted; give the vmlinux of this kernel, with its symbols")
+    };
+    let candidates = candidates(kernel);
+    let says = |what| {
+        let mut parts = kernel.segments.iter();
+        parts.any(|part| memmem::find(&part.octets, what).is_some())
+    };
+    let (trusted, revoked) = match &candidates[..] {
+        [] => (None, None),
+        [only] if only.is_trusted() => (Some(only), None),
+        [only] if only.may_be_trusted() => {
+            if says(REVOCATION_NOTICE) || !says(SYSTEM_NOTICE) {
+                bail!(unsure(
+                    "it has one list of certificates, which may be of trusted or of revoked ones"
+                ));
+            }
+            (Some(only), None)
+        }
+        [only] => (None, Some(only)),
+        // The linker keeps the order of the Makefile.
+        [first, second]
+            if first.may_be_trusted()
+                && !second.is_trusted()
+                && first.segment == second.segment
+                && second.address - first.address < NEIGHBOURS =>
+        {
+            (Some(first), Some(second))
+        }
+        several => bail!(unsure(&format!(
+            "{} places in it look like lists of certificates",
+            several.len()
+        ))),
+    };
+    let list = |list, of: Option<&Vec<&[u8]>>| {
+        certificates(list, of.map(Vec::as_slice).unwrap_or_default())
+    };
+    let found = list(List::Builtin, trusted.map(|found| &found.builtin))
+        .chain(list(List::Extra, trusted.map(|found| &found.extra)))
+        .chain(list(List::Revoked, revoked.map(|found| &found.builtin)));
+    Ok(Found {
+        evidence: match candidates[..] {
+            [] => Evidence::Nothing,
+            _ => Evidence::Structure,
+        },
+        certificates: found.collect(),
+    })
+}
+
+/// The refused hashes: strings of their own, of the form that the kernel takes.
+pub(super) fn blacklist(segments: &[Segment]) -> Vec<Hash> {
+    let mut found = vec![];
+    for segment in segments {
+        let octets = &segment.octets;
+        let mut take = |prefix: &[u8], kind: fn(Vec<u8>) -> Hash| {
+            for at in memmem::find_iter(octets, prefix) {
+                let is_alone = at == 0 || !octets[at - 1].is_ascii_graphic();
+                let hash = digest(&octets[at + prefix.len()..]).map(kind);
+                if let Some(hash) = hash.filter(|hash| is_alone && !found.contains(hash)) {
+                    found.push(hash);
+                }
+            }
+        };
+        take(b"tbs:", Hash::Certificate);
+        take(b"bin:", Hash::File);
+    }
+    found
+}
+
+/// A digest in hexadecimal, with a zero at its end.
+fn digest(octets: &[u8]) -> Option<Vec<u8>> {
+    // Of 128 to 512 bits.
+    let size = octets.iter().take(129).position(|&octet| octet == 0)?;
+    let digits = std::str::from_utf8(&octets[..size]).ok()?;
+    let lower = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+    if size < 32 || size % 2 != 0 || !digits.bytes().all(lower) {
+        return None;
+    }
+    (0..size)
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
+        .collect()
+}

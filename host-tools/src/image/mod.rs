@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel images: which certificates are built in, which of them are revoked, which hashes are
+//! refused.
+//!
+//! [`read`] takes off what the image is packed in (`layers`), down to the kernel itself: an ELF
+//! file or arm64's flat image, whose parts in memory are [`Segment`]s (`elf`). In these the lists
+//! are found by their symbols, or by what the kernel's sources put around them (`lists`).
+
+mod elf;
+mod layers;
+mod lists;
+
+use std::{fs::File, os::unix::fs::FileExt, path::Path};
+
+use anyhow::{ensure, Context, Error, Result};
+use memchr::memmem;
+use openssl::x509::X509;
+
+use crate::platform::Host;
+
+/// The largest image, or part of one, that is read: no kernel has as much.
+const LIMIT: u64 = 1 << 30;
+
+/// Kinds of machines whose images are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86_64.
+    X86,
+    /// arm64, little-endian.
+    Arm64,
+}
+
+impl Machine {
+    /// The name that the kernel has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::X86 => "x86_64",
+            Machine::Arm64 => "arm64",
+        }
+    }
+
+    /// What the assembler makes of `.align`: octets for one, a power of two for the other.
+    fn align(self, value: usize) -> usize {
+        match self {
+            Machine::X86 => value,
+            Machine::Arm64 => 1 << value,
+        }
+    }
+}
+
+/// The lists that certificates are built into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// `CONFIG_MODULE_SIG_KEY` and `CONFIG_SYSTEM_TRUSTED_KEYS`, for the builtin trusted keyring.
+    Builtin,
+    /// The same, but put into the finished kernel (`CONFIG_SYSTEM_EXTRA_CERTIFICATE`).
+    Extra,
+    /// `CONFIG_SYSTEM_REVOCATION_KEYS`, for the blacklist keyring.
+    Revoked,
+}
+
+impl List {
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            List::Builtin => "builtin",
+            List::Extra => "extra",
+            List::Revoked => "revoked",
+        }
+    }
+}
+
+/// A certificate that is built in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Where it is.
+    pub list: List,
+    /// Itself, as it stands there.
+    pub der: Vec<u8>,
+}
+
+impl Certificate {
+    /// Takes it apart. A kernel, too, goes on without one that it cannot read.
+    pub fn x509(&self) -> Result<X509> {
+        X509::from_der(&self.der).context("built in, but not a certificate that can be read")
+    }
+}
+
+/// A hash that is refused (`CONFIG_SYSTEM_BLACKLIST_HASH_LIST`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// Of a certificate's signed part.
+    Certificate(Vec<u8>),
+    /// Of a file.
+    File(Vec<u8>),
+}
+
+/// How it is known that the lists are the lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The image's symbol table says where they are.
+    Symbols,
+    /// They, and nothing else in the image, have around them what the kernel's sources put there.
+    Structure,
+    /// There is nothing that looks like one.
+    Nothing,
+}
+
+/// What a kernel image has built in.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// What it was packed in, from the outside to the inside: `["bzImage", "xz", "ELF"]`.
+    pub layers: Vec<&'static str>,
+    /// What it runs on.
+    pub machine: Machine,
+    /// The kernel's release, if it says so.
+    pub release: Option<String>,
+    /// How the certificates were found.
+    pub evidence: Evidence,
+    /// The certificates, in the order of the lists.
+    pub certificates: Vec<Certificate>,
+    /// The refused hashes.
+    pub blacklist: Vec<Hash>,
+}
+
+impl Image {
+    /// Makes a host trust and refuse what a kernel of this image does. Returns what that kernel
+    /// would have to do without, too: what is built in, but cannot be read.
+    pub fn equip(&self, host: &mut Host) -> Vec<Error> {
+        let mut failed = vec![];
+        for certificate in &self.certificates {
+            let filed = certificate.x509().and_then(|x509| match certificate.list {
+                List::Builtin | List::Extra => host.trust(&x509),
+                List::Revoked => host.revoke(&x509),
+            });
+            failed.extend(filed.err());
+        }
+        for hash in &self.blacklist {
+            match hash {
+                Hash::Certificate(digest) => host.blacklist_certificate(digest.clone()),
+                // The kernel asks for files by this digest only.
+                Hash::File(digest) => {
+                    if let Ok(sha256) = digest[..].try_into() {
+                        host.blacklist(sha256);
+                    }
+                }
+            }
+        }
+        failed
+    }
+}
+
+/// A part of the kernel as it is in memory.
+struct Segment {
+    address: u64,
+    octets: Vec<u8>,
+}
+
+impl Segment {
+    /// The octets at an address, if they are all in this part.
+    fn at(&self, address: u64, size: u64) -> Option<&[u8]> {
+        let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        let end = start.checked_add(usize::try_from(size).ok()?)?;
+        self.octets.get(start..end)
+    }
+}
+
+/// The kernel itself, unpacked.
+struct Kernel {
+    machine: Machine,
+    segments: Vec<Segment>,
+    /// What the symbol table has of the lists; `None` if the image has no symbols.
+    symbols: Option<lists::Symbols>,
+}
+
+/// What is read piece by piece: a vmlinux with debug information is much larger than the kernel.
+trait Source {
+    fn size(&self) -> Result<u64>;
+    fn piece(&self, offset: u64, size: u64) -> Result<Vec<u8>>;
+
+    /// All of it.
+    fn whole(&self) -> Result<Vec<u8>> {
+        self.piece(0, self.size()?)
+    }
+}
+
+/// Refuses a piece that no kernel has, or that is not there.
+fn check_piece(whole: u64, offset: u64, size: u64) -> Result<()> {
+    ensure!(
+        offset.checked_add(size).is_some_and(|end| end <= whole),
+        "it is cut short: of {size} octets from {offset} on not all are there; copy it again"
+    );
+    ensure!(
+        size <= LIMIT,
+        "a part of it has {size} octets, which no kernel has"
+    );
+    Ok(())
+}
+
+impl Source for File {
+    fn size(&self) -> Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn piece(&self, offset: u64, size: u64) -> Result<Vec<u8>> {
+        check_piece(self.size()?, offset, size)?;
+        let mut octets = vec![0; usize::try_from(size)?];
+        self.read_exact_at(&mut octets, offset)?;
+        Ok(octets)
+    }
+}
+
+impl Source for Vec<u8> {
+    fn size(&self) -> Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn piece(&self, offset: u64, size: u64) -> Result<Vec<u8>> {
+        check_piece(self.size()?, offset, size)?;
+        let (start, size) = (usize::try_from(offset)?, usize::try_from(size)?);
+        Ok(self[start..start + size].to_vec())
+    }
+}
+
+/// Reads an image: vmlinux, bzImage, arm64's Image, an EFI image that unpacks itself, each also
+/// compressed as a whole.
+///
+/// # Errors
+///
+/// If it is none of these or damaged, or if what is in it cannot be told for sure. They name the
+/// file.
+pub fn read(path: &Path) -> Result<Image> {
+    let open = || -> Result<Image> {
+        let file = File::open(path).context("cannot open")?;
+        ensure!(
+            file.metadata()?.is_file(),
+            "not a file; give a kernel image, as /boot/vmlinuz-... or vmlinux"
+        );
+        let mut names = vec![];
+        let kernel = layers::unpack(&file, &mut names)?;
+        let found = lists::find(&kernel)?;
+        Ok(Image {
+            layers: names,
+            machine: kernel.machine,
+            release: release(&kernel.segments),
+            evidence: found.evidence,
+            certificates: found.certificates,
+            blacklist: lists::blacklist(&kernel.segments),
+        })
+    };
+    open().with_context(|| path.display().to_string())
+}
+
+/// The release that the kernel's banner says.
+fn release(segments: &[Segment]) -> Option<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    segments.iter().find_map(|segment| {
+        memmem::find_iter(&segment.octets, BANNER).find_map(|at| {
+            let rest = &segment.octets[at + BANNER.len()..];
+            let word = &rest[..memchr::memchr(b' ', &rest[..rest.len().min(128)])?];
+            // The banner, and not its format ("%s").
+            let good = word.first()?.is_ascii_digit() && word.iter().all(u8::is_ascii_graphic);
+            good.then(|| String::from_utf8_lossy(word).into_owned())
+        })
+    })
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a running machine says about the modules that it takes: files of /proc and /sys, its
+//! keyrings, the firmware's variables.
+//!
+//! Each answer may be missing (not root, not mounted, not built in). Then the error says why, and
+//! the others still count.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{anyhow, ensure, Context, Result};
+use linux_keyutils::{Key, KeySerialId};
+
+use crate::files::{self, Links};
+
+/// A machine: this one, or what was recorded of one below a directory.
+pub struct Machine {
+    root: PathBuf,
+}
+
+/// The keyrings that matter for modules.
+pub const KEYRINGS: [&str; 5] = [
+    ".builtin_trusted_keys",
+    ".secondary_trusted_keys",
+    ".machine",
+    ".platform",
+    ".blacklist",
+];
+
+/// What `/proc/keys` has.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Of [`KEYRINGS`] those that there are.
+    pub keyrings: Vec<Keyring>,
+    /// The public keys.
+    pub loaded: Vec<LoadedKey>,
+    /// The refused hashes, in the kernel's form (`bin:...`).
+    pub refused: Vec<String>,
+}
+
+/// One of the kernel's keyrings.
+#[derive(Debug)]
+pub struct Keyring {
+    /// Its name.
+    pub name: String,
+    /// How many keys and keyrings are in it.
+    pub count: usize,
+    /// The serial numbers of what is in it; only root may know.
+    pub members: Result<Vec<i32>>,
+}
+
+/// A public key that the kernel has.
+#[derive(Debug)]
+pub struct LoadedKey {
+    /// Its serial number among the keys.
+    pub serial: i32,
+    /// Organisation and common name.
+    pub name: String,
+    /// SubjectKeyIdentifier, or else serial number of the certificate, in hexadecimal.
+    pub id: String,
+}
+
+impl Keys {
+    /// The keyrings that this key is in, as far as may be known.
+    pub fn keyrings_of(&self, key: &LoadedKey) -> impl Iterator<Item = &str> {
+        let serial = key.serial;
+        self.keyrings
+            .iter()
+            .filter(move |ring| ring.members.as_ref().is_ok_and(|all| all.contains(&serial)))
+            .map(|ring| &*ring.name)
+    }
+
+    /// Whether there is this keyring and something in it.
+    pub fn has(&self, name: &str) -> bool {
+        let mut rings = self.keyrings.iter();
+        rings.any(|ring| ring.name == name && ring.count != 0)
+    }
+
+    fn parse(text: &str, members: impl Fn(i32) -> Result<Vec<i32>>) -> Self {
+        let mut keys = Keys::default();
+        for line in text.lines() {
+            let mut rest = line;
+            let columns: [&str; 8] = std::array::from_fn(|_| {
+                let (column, behind) = rest.trim_start().split_once(' ').unwrap_or((rest, ""));
+                rest = behind;
+                column
+            });
+            let [serial, flags, _, _, _, _, _, kind] = columns;
+            let rest = rest.trim();
+            // Revoked, dead or invalidated keys are on their way out.
+            let is_gone = flags.contains(['R', 'D', 'i']);
+            let Some(serial) = i32::from_str_radix(serial, 16).ok().filter(|_| !is_gone) else {
+                continue;
+            };
+            match kind {
+                "keyring" => {
+                    if let Some((name, count)) = rest.rsplit_once(": ") {
+                        if KEYRINGS.contains(&name) {
+                            keys.keyrings.push(Keyring {
+                                name: name.to_owned(),
+                                count: count.parse().unwrap_or(0),
+                                members: members(serial),
+                            });
+                        }
+                    }
+                }
+                // The kernel cuts names of types off.
+                "asymmetri" => {
+                    let described = rest.split_once(": X509.").map_or(rest, |(start, _)| start);
+                    let (name, id) = described.rsplit_once(": ").unwrap_or((described, ""));
+                    keys.loaded.push(LoadedKey {
+                        serial,
+                        name: name.to_owned(),
+                        id: id.to_owned(),
+                    });
+                }
+                "blacklist" => keys.refused.push(rest.to_owned()),
+                _ => {}
+            }
+        }
+        keys.keyrings
+            .sort_by_key(|ring| KEYRINGS.iter().position(|name| *name == ring.name));
+        keys
+    }
+}
+
+/// What a variable of the firmware lists (UEFI, section "Signature Database").
+#[derive(Debug, Default)]
+pub struct Signatures {
+    /// Certificates.
+    pub certificates: Vec<Vec<u8>>,
+    /// SHA-256 of files.
+    pub files: Vec<[u8; 32]>,
+}
+
+impl Signatures {
+    /// Reads lists of signatures, one behind the other; what is damaged ends them.
+    fn parse(mut lists: &[u8]) -> Self {
+        const X509: [u8; 16] = [
+            0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b,
+            0xf0, 0x72,
+        ];
+        const SHA256: [u8; 16] = [
+            0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40, 0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93,
+            0x43, 0x28,
+        ];
+        const HEADER: usize = 28;
+        const OWNER: usize = 16;
+        let mut found = Signatures::default();
+        while let Some((header, _)) = lists.split_at_checked(HEADER) {
+            let field = |at: usize| {
+                let octets = header[at..at + 4].try_into().unwrap_or_default();
+                usize::try_from(u32::from_le_bytes(octets)).unwrap_or(usize::MAX)
+            };
+            let (size, skip, each) = (field(16), field(20), field(24));
+            let body = HEADER
+                .checked_add(skip)
+                .and_then(|from| lists.get(from..size));
+            let (Some(body), true) = (body, each > OWNER) else {
+                break;
+            };
+            for entry in body.chunks_exact(each) {
+                let data = &entry[OWNER..];
+                if header.starts_with(&X509) {
+                    found.certificates.push(data.to_vec());
+                } else if header.starts_with(&SHA256) {
+                    found.files.extend(<[u8; 32]>::try_from(data));
+                }
+            }
+            lists = &lists[size..];
+        }
+        found
+    }
+}
+
+impl Machine {
+    /// The machine whose files are below `root`.
+    pub fn new(root: &Path) -> Self {
+        Machine { root: root.into() }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// The content of a file of one line; `missing` says what it means that there is none.
+    fn line(&self, path: &str, missing: &str) -> Result<String> {
+        let path = self.path(path);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(anyhow!("{}: not there: {missing}", path.display()))
+            }
+            Err(error) => Err(error).with_context(|| format!("{}: cannot read", path.display())),
+        }
+    }
+
+    /// The kernel's release.
+    pub fn release(&self) -> Result<String> {
+        self.line("/proc/sys/kernel/osrelease", "is /proc mounted?")
+    }
+
+    /// How far it is locked down: `none`, `integrity` or `confidentiality`.
+    pub fn lockdown(&self) -> Result<String> {
+        let text = self.line(
+            "/sys/kernel/security/lockdown",
+            "securityfs is not mounted (mount -t securityfs none /sys/kernel/security), or the kernel has no lockdown",
+        )?;
+        let level = text
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'));
+        let (level, _) = level.with_context(|| format!("{text:?} is no lockdown state"))?;
+        Ok(level.to_owned())
+    }
+
+    /// Whether it takes modules with good signatures only.
+    pub fn enforces(&self) -> Result<bool> {
+        let text = self.line(
+            "/sys/module/module/parameters/sig_enforce",
+            "/sys is not mounted, or the kernel does not look at signatures (CONFIG_MODULE_SIG)",
+        )?;
+        Ok(text == "Y")
+    }
+
+    /// Whether it takes no modules any more until it is booted again.
+    pub fn modules_disabled(&self) -> Result<bool> {
+        let text = self.line(
+            "/proc/sys/kernel/modules_disabled",
+            "the kernel takes no modules at all (CONFIG_MODULES), or /proc is not mounted",
+        )?;
+        Ok(text == "1")
+    }
+
+    /// What it is tainted by, of what has to do with modules.
+    pub fn taints(&self) -> Result<Vec<&'static str>> {
+        let text = self.line("/proc/sys/kernel/tainted", "is /proc mounted?")?;
+        let taint: u64 = text
+            .parse()
+            .with_context(|| format!("{text:?} is no taint"))?;
+        // Documentation/admin-guide/tainted-kernels.rst
+        let bits = [
+            (0, "a proprietary module was loaded"),
+            (1, "a module was force-loaded"),
+            (12, "a module from outside the kernel's tree was loaded"),
+            (13, "a module without a good signature was loaded"),
+        ];
+        let set = bits.into_iter().filter(|(bit, _)| taint & (1 << bit) != 0);
+        Ok(set.map(|(_, what)| what).collect())
+    }
+
+    /// The kernel's keys.
+    pub fn keys(&self) -> Result<Keys> {
+        let text = self.line(
+            "/proc/keys",
+            "the kernel has no keyrings, or /proc is not mounted",
+        )?;
+        Ok(Keys::parse(&text, |serial| {
+            ensure!(
+                self.root == Path::new("/"),
+                "only known on the machine itself"
+            );
+            let content = Key::from_id(KeySerialId::new(serial))
+                .read_to_vec()
+                .map_err(|error| anyhow!("cannot read the keyring ({error}); only root may"))?;
+            let serials = content
+                .chunks_exact(4)
+                .filter_map(|four| four.try_into().ok());
+            Ok(serials.map(i32::from_ne_bytes).collect())
+        }))
+    }
+
+    /// A variable of shim's (`MokListRT`); `None` where there is none.
+    fn variable(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        const SHIM: &str = "605dab50-e046-4300-abb6-3dd810dd8b23";
+        const ATTRIBUTES: usize = 4;
+        // Large lists are only in the first.
+        for (path, skip) in [
+            (format!("/sys/firmware/efi/mok-variables/{name}"), 0),
+            (
+                format!("/sys/firmware/efi/efivars/{name}-{SHIM}"),
+                ATTRIBUTES,
+            ),
+        ] {
+            let path = self.path(&path);
+            match fs::read(&path) {
+                Ok(content) => return Ok(Some(content.get(skip..).unwrap_or_default().to_vec())),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("{}: cannot read; only root may", path.display()))
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The machine owner's keys (MOK); `None` where there is no such list.
+    pub fn owner_keys(&self) -> Result<Option<Signatures>> {
+        let variable = self.variable("MokListRT")?;
+        Ok(variable.as_deref().map(Signatures::parse))
+    }
+
+    /// What the machine's owner does not trust.
+    pub fn owner_refuses(&self) -> Result<Option<Signatures>> {
+        let variable = self.variable("MokListXRT")?;
+        Ok(variable.as_deref().map(Signatures::parse))
+    }
+
+    /// Whether the owner lets the kernel trust these keys as its own.
+    pub fn owner_keys_are_trusted(&self) -> Result<bool> {
+        let variable = self.variable("MokListTrustedRT")?;
+        Ok(variable.is_some_and(|value| value.first() == Some(&1)))
+    }
+
+    /// The image of a release, where distributions put it.
+    pub fn image(&self, release: &str) -> Option<PathBuf> {
+        [
+            format!("/boot/vmlinuz-{release}"),
+            format!("/boot/vmlinux-{release}"),
+            format!("/boot/Image-{release}"),
+            format!("/boot/kernel-{release}"),
+            format!("/lib/modules/{release}/vmlinuz"),
+        ]
+        .iter()
+        .map(|path| self.path(path))
+        .find(|path| path.is_file())
+    }
+
+    /// The file of a module of a release, by its name, as `modprobe` finds it.
+    pub fn module(&self, release: &str, name: &str) -> Result<PathBuf> {
+        let directory = self.path(&format!("/lib/modules/{release}"));
+        let wanted = module_name(name);
+        let listed = fs::read_to_string(directory.join("modules.dep")).unwrap_or_default();
+        for line in listed.lines() {
+            let path = line.split(':').next().unwrap_or_default();
+            if module_name(path) == wanted && directory.join(path).is_file() {
+                return Ok(directory.join(path));
+            }
+        }
+        let builtin = fs::read_to_string(directory.join("modules.builtin")).unwrap_or_default();
+        ensure!(
+            !builtin.lines().any(|path| module_name(path) == wanted),
+            "{name}: built into the kernel {release}, so there is nothing to load"
+        );
+        files::walk(std::slice::from_ref(&directory), Links::Follow)
+            .into_iter()
+            .flatten()
+            .map(|found| found.path)
+            .find(|path| module_name(&path.to_string_lossy()) == wanted)
+            .with_context(|| {
+                format!(
+                    "{name}: no module of that name below {}; give the path of its file, or see that the package with it is installed",
+                    directory.display()
+                )
+            })
+    }
+}
+
+/// The name under which the kernel knows the module of a file.
+fn module_name(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let name = file.split(".ko").next().unwrap_or_default();
+    name.replace('-', "_")
+}
