@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use common::*;
 use tempfile::TempDir;
@@ -74,6 +74,16 @@ fn directory() -> TempDir {
         ];
         good(&modsig(&work, &keygen));
     }
+    let kernel = script("kernel-build", &["6.12", "x86_64", "c"]);
+    symlink(kernel.join("kernel"), path("vmlinuz")).unwrap();
+    fs::copy(path("module.ko"), path("official.ko")).unwrap();
+    let keys = script("test-keys", &[]);
+    let [key, cert] = ["rsa2048.key.pem", "rsa2048.cert.pem"].map(|name| keys.join(name));
+    let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
+    good(&modsig(
+        &work,
+        &["sign", "--key", key, "--cert", cert, "official.ko"],
+    ));
     fs::create_dir_all(path("modules/kernel/drivers")).unwrap();
     for name in [
         "modules/a.ko",

@@ -6,7 +6,7 @@
 //! two spaces, what it means. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
 //! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
 //! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
-//! modules below modules/, all unsigned.
+//! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts.
 
 pub(super) const MODSIG: &str = "\
 Exit status:
@@ -15,7 +15,7 @@ Exit status:
   2  the command could not be run, and nothing was done
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key, as for the kernel's own build
+  KBUILD_SIGN_PIN  passphrase of the key, or PIN of its token, as for the kernel's own build
 
 Examples:
   A key, all modules signed with it, and a look whether a kernel that trusts it takes them:
@@ -30,10 +30,10 @@ Exit status:
   2  no module was touched: wrong arguments, or a key that cannot be used
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key, where there is no --passphrase-file
+  KBUILD_SIGN_PIN  passphrase of the key, or PIN of its token, where no --passphrase-file is given
 
 Files:
-  MODULE.p7s  the signature alone, with --detached
+  MODULE.p7s  the signature alone, with --detached and --from-manifest
   .modsig-*  left by a kill, on a file system that has no files without a name; may be removed
 
 Examples:
@@ -44,6 +44,10 @@ Examples:
   Signed copies in another directory, with an encrypted key:
     modsig sign --key locked.pem --passphrase-file passphrase --cert cert.pem \\
         --dest-dir signed modules
+  With a key that is on another machine: digests go there, signatures come back:
+    modsig sign --manifest digests modules
+    modsig sign --key key.pem --cert cert.pem --from-manifest digests --dest-dir signatures
+    modsig attach --cert cert.pem --signatures signatures modules
   The names of those that could not be signed:
     modsig sign --json --key key.pem --cert cert.pem modules > report.json
     jq -r '.modules[] | select(.error) | .path' report.json";
@@ -58,6 +62,8 @@ Examples:
   Would a kernel with this certificate load all of them?
     modsig sign --key key.pem --cert cert.pem module.ko
     modsig verify --cert cert.pem module.ko
+  Would this kernel?
+    modsig verify --kernel vmlinuz official.ko
   A kernel that also asks the firmware's keys, and has a list of revoked ones:
     modsig verify --cert cert.pem --platform-cert vendor.pem --revoked-cert revoked.pem \\
         module.ko
@@ -100,6 +106,51 @@ Examples:
   All modules below a directory:
     modsig strip modules";
 
+pub(super) const ATTACH: &str = "\
+Exit status:
+  0  all modules have their signatures
+  1  some have not, each with a line that says why, and are as they were
+  2  no module was touched
+
+Files:
+  MODULE.p7s  the signature: a PKCS#7 message in DER, as of openssl cms -sign -binary -noattr
+
+Examples:
+  Signatures that are beside the modules:
+    modsig sign --detached --key key.pem --cert cert.pem module.ko
+    modsig attach --cert cert.pem module.ko
+  With the digests of a whole tree signed elsewhere:
+    modsig sign --manifest digests modules
+    modsig sign --key key.pem --cert cert.pem --from-manifest digests --dest-dir signatures
+    modsig attach --cert cert.pem --signatures signatures modules";
+
+pub(super) const CERTS: &str = "\
+Exit status:
+  0  it is a kernel image; also if it has no certificates
+  2  it is none, or cannot be read
+
+Examples:
+  Whom does this kernel trust?
+    modsig certs vmlinuz
+  The same in files, to give to others:
+    modsig certs --output certificates vmlinuz
+  Those that have expired (which the kernel does not mind):
+    modsig certs --json vmlinuz | jq -r '.certificates[] | select(.expired) | .subject'";
+
+pub(super) const WHY: &str = "\
+Exit status:
+  0  it loads
+  1  it does not, or not in every way in which the kernel may be set up
+  2  there is no telling
+
+Examples:
+  On this machine a name is enough, as for modprobe: modsig why e1000e
+  With the kernel that will be booted next:
+    modsig why --kernel vmlinuz official.ko
+  With a kernel that trusts this certificate:
+    modsig sign --key key.pem --cert cert.pem module.ko
+    modsig why --cert cert.pem module.ko";
+
 pub(super) const KEYGEN: &str = "\
 Exit status:
   0  key and certificate are there
@@ -119,7 +170,7 @@ Exit status:
   2  wrong arguments
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key
+  KBUILD_SIGN_PIN  passphrase of the key, or PIN of its token
 
 Files:
   <module>.p7s  the signature alone, with -d or -p
