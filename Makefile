@@ -31,6 +31,8 @@ test: setup ## everything that CI runs
 		scripts/check-panic-free "$$dir/modsig.o"; \
 	done
 	scripts/check-kernel 6.12
+	scripts/test-kbuild
+	scripts/test-dkms
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3

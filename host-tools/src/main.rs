@@ -5,16 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-
-mod commands;
-
-#[derive(Parser)]
-#[command(name = "modsig", version, about, max_term_width = 100)]
-struct Arguments {
-    #[command(subcommand)]
-    command: commands::Command,
-}
+use modsig_tools::commands::{self, Arguments};
 
 fn main() -> ExitCode {
-    commands::run(Arguments::parse().command)
+    commands::run(Arguments::parse())
 }

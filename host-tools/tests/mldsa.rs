@@ -278,6 +278,40 @@ fn openssl_takes_messages_with_attributes() {
     }
 }
 
+/// ML-DSA signs the module itself: a signature can come from elsewhere, but not from its digest.
+#[test]
+fn a_digest_is_not_enough() {
+    let foreign = Foreign::new(KeyAlgorithm::MlDsa65);
+    let work = &foreign.work;
+    good(&modsig(work, &["sign", "--manifest", "list", "m.ko"]));
+    let from = ["--from-manifest", "list", "--dest-dir", "signatures"];
+    let keys = ["--key", "k.pem", "--cert", "c.pem"];
+    let output = modsig(work, &[&["sign"], &from[..], &keys].concat());
+    let message = if available() {
+        "ML-DSA signs a module itself, not its digest; sign where the modules are"
+    } else {
+        MISSING
+    };
+    fails(&output, 2, message);
+    assert!(!work.path().join("signatures").exists());
+
+    let signed = foreign.signed(None);
+    let message = trailer::split(&signed).unwrap().message;
+    fs::write(work.path().join("m.ko.p7s"), message).unwrap();
+    let attach = modsig(work, &["attach", "--cert", "c.pem", "m.ko"]);
+    if available() {
+        good(&attach);
+        assert_eq!(module(work), signed);
+    } else {
+        fails(
+            &attach,
+            1,
+            "m.ko.p7s was not attached: it cannot be checked: this OpenSSL",
+        );
+        assert_eq!(module(work), MODULE);
+    }
+}
+
 #[test]
 fn the_harness_keys_are_there() {
     let directory = script("test-keys", &[]);

@@ -2,7 +2,7 @@
 
 //! From the scripts' keys and kernels to a verdict on each case of the table.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use modsig::verify::{check, Error, Flags};
@@ -13,10 +13,13 @@ use crate::{
     host::host,
     initramfs::{self, Archive},
     recipe::Pantry,
-    report,
+    report::{self, Attempt},
     script::script,
     vm,
 };
+
+/// Tells finit_module(2) that the file is compressed (linux/module.h).
+const MODULE_INIT_COMPRESSED_FILE: u8 = 4;
 
 /// One boot.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +198,45 @@ impl Harness {
             }
         }
         Ok(tally)
+    }
+
+    /// Boots a kernel and gives it these files, compressed ones by finit_module(2)'s flag for them;
+    /// an attempt for each.
+    pub fn insert(
+        &self,
+        kernel: &Kernel,
+        scenario: &Scenario,
+        files: &[PathBuf],
+    ) -> Result<Vec<Attempt>> {
+        ensure!(files.len() <= 1000, "more than 1000 files in one boot");
+        let mut archive = Archive::default();
+        for directory in ["dev", "proc", "sys", "cases"] {
+            archive.directory(directory);
+        }
+        archive.file("init", &self.init);
+        let mut list = String::new();
+        for (index, path) in files.iter().enumerate() {
+            let file = fs::read(path).with_context(|| path.display().to_string())?;
+            let compressed = !file.starts_with(b"\x7fELF");
+            let flags = u8::from(compressed) * MODULE_INIT_COMPRESSED_FILE;
+            list += &format!("{index:03} {flags}f\n");
+            archive.file(&format!("cases/{index:03}"), &file);
+        }
+        archive.file("cases/list", list.as_bytes());
+        let console = self.console(kernel, &format!("insert-{}", scenario.name));
+        let output = vm::boot(
+            self.arch,
+            &kernel.directory.join("kernel"),
+            &archive.finish(),
+            scenario.append,
+            &console,
+            &vm::Options::default(),
+        )?;
+        let boot = report::parse(&output).with_context(|| console.display().to_string())?;
+        let mut attempts = boot.attempts;
+        // The guest tries the first file once more, with module.sig_enforce switched on.
+        attempts.truncate(files.len());
+        Ok(attempts)
     }
 
     /// Packs the guest's files, and sees that the kernel's code on the host comes to the verdicts

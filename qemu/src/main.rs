@@ -2,9 +2,9 @@
 
 //! `modsig-qemu`: the demo, the boot tests and the comparison with an unmodified kernel.
 
-use std::{collections::HashMap, process::ExitCode};
+use std::{collections::HashMap, path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_qemu::{
     harness::{Harness, Kernel, Scenario, Tally},
@@ -27,6 +27,18 @@ struct Arguments {
     /// Boot the unmodified kernel with its C verifier instead
     #[arg(long)]
     c: bool,
+    /// Insert this module instead, and print what comes of it; may be repeated. Exits with 1 if one
+    /// is not loaded
+    #[arg(long, value_name = "FILE")]
+    insert: Vec<PathBuf>,
+    /// The boot to insert it in: permissive, sig_enforce, lockdown or force, with --c c-permissive ...
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_if("c", "true", "c-sig_enforce"),
+        default_value = "sig_enforce"
+    )]
+    boot: String,
 }
 
 const fn scenario(
@@ -84,6 +96,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<bool> {
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
     let harness = Harness::new(&arguments.arch)?;
+    if !arguments.insert.is_empty() {
+        return insert(arguments, &harness, scenarios);
+    }
     let mut kernels: HashMap<&str, Kernel> = HashMap::new();
     let mut sum = Tally::default();
     for scenario in scenarios {
@@ -104,4 +119,31 @@ fn run(arguments: &Arguments) -> Result<bool> {
         sum.total - sum.good
     );
     Ok(sum.good == sum.total)
+}
+
+/// Boots once and prints a line for each file: what came of it, and the kernel's own log line.
+fn insert(arguments: &Arguments, harness: &Harness, scenarios: &[Scenario]) -> Result<bool> {
+    let named = |scenario: &&Scenario| scenario.name == arguments.boot;
+    let scenario = scenarios.iter().find(named).with_context(|| {
+        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
+        format!(
+            "no boot {:?}; there are {}",
+            arguments.boot,
+            names.join(", ")
+        )
+    })?;
+    let kernel = harness.kernel(&arguments.kernel, scenario.flavour)?;
+    let attempts = harness.insert(&kernel, scenario, &arguments.insert)?;
+    let mut all = attempts.len() == arguments.insert.len();
+    for (path, attempt) in arguments.insert.iter().zip(&attempts) {
+        all &= attempt.outcome().starts_with("loads");
+        let line = format!(
+            "{}: {}  {}",
+            path.display(),
+            attempt.outcome(),
+            attempt.verdict_line()
+        );
+        println!("{}", line.trim_end());
+    }
+    Ok(all)
 }

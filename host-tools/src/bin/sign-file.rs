@@ -4,43 +4,17 @@
 //!
 //! A module that is signed already gets the new signature in place of the old one, not behind it.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_tools::{
+    commands::sign_file::Arguments,
     files::{self, Original, Pending},
     keys,
     module::{self, Module},
     signer::{digest_by_name, Signer, SignerIdForm},
 };
-
-#[derive(Parser)]
-#[command(
-    name = "sign-file",
-    override_usage = "sign-file [-dpk] <hash algo> <key> <x509> <module> [<dest>]\n       \
-                      sign-file -s <raw sig> <hash algo> <x509> <module> [<dest>]"
-)]
-struct Arguments {
-    /// Write the signature to <module>.p7s only, leave the module
-    #[arg(short = 'd')]
-    detached: bool,
-    /// Write the signature to <module>.p7s as well
-    #[arg(short = 'p')]
-    p7s: bool,
-    /// Name the signer by key identifier
-    #[arg(short = 'k')]
-    key_id: bool,
-    /// Append this signature, made elsewhere
-    #[arg(short = 's', value_name = "raw sig", conflicts_with_all = ["detached", "p7s", "key_id"])]
-    raw: Option<PathBuf>,
-    /// See above
-    #[arg(required = true, num_args = 3..=5)]
-    operands: Vec<String>,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -86,7 +60,13 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
             let digest = digest_by_name(&hash.to_string_lossy().to_lowercase())?;
             let (key, x509) = keys::pair(key_file, certificate, None)?;
             Signer::new(key, &x509, digest, form)
-                .with_context(|| format!("{} with {}", key_file.display(), certificate.display()))?
+                .with_context(|| {
+                    format!(
+                        "{} with {}",
+                        keys::shown(key_file),
+                        keys::shown(certificate)
+                    )
+                })?
                 .message(content)?
         }
     };

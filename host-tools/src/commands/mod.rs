@@ -1,46 +1,100 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The subcommands, one file each.
+//! The subcommands, one file each. From what is said here come the help, the manual pages and the
+//! shells' completions (`examples/generate.rs`).
 
 use std::process::ExitCode;
 
+mod attach;
 mod certs;
+mod help;
 mod inspect;
 mod keygen;
+mod manifest;
 mod replace;
 mod report;
 mod sign;
+pub mod sign_file;
 mod strip;
 mod verify;
 mod why;
 
+/// Signs, verifies, inspects and strips Linux kernel modules
+///
+/// The Linux kernel can be told to load only modules that were signed with a key that it trusts.
+/// modsig makes such signatures, for one module or for all of a distribution at once, and says
+/// beforehand what a kernel will do with a module: it decides with the very code that the kernel
+/// has, where modsig is built into it.
+///
+/// Wherever modules are given, directories are searched for *.ko, *.ko.gz, *.ko.xz and *.ko.zst.
+#[derive(clap::Parser)]
+#[command(name = "modsig", version, after_long_help = help::MODSIG, verbatim_doc_comment)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Sign modules
+    ///
+    /// Signs each module, in place. A signature that is there already is replaced. What is
+    /// compressed is unpacked, signed and packed as Kbuild packs it. Key and certificate are read
+    /// once, and looked at before the first module is touched.
+    ///
+    /// Whatever happens, each file is either as it was or completely signed: the new one is
+    /// written without a name and, once it is on the disk, takes the name of the old one. Mode,
+    /// owner and extended attributes are kept. Below a directory, symbolic links are left alone;
+    /// other hard links to a file keep the old one.
+    #[command(after_long_help = help::SIGN, verbatim_doc_comment)]
     Sign(sign::Arguments),
     /// Say what a kernel with these certificates would do with modules
+    ///
+    /// Checks each module with the kernel's own code, with the certificates that are given in place
+    /// of the kernel's keyrings, and says why it is not good, which errno the kernel would give,
+    /// and in which mode.
+    ///
+    /// The modes: "permissive" is a kernel that lets unsigned modules in and is tainted by them,
+    /// "enforcing" one with CONFIG_MODULE_SIG_FORCE or module.sig_enforce=1, "locked down" one with
+    /// lockdown=integrity, as with Secure Boot.
+    #[command(after_long_help = help::VERIFY, verbatim_doc_comment)]
     Verify(verify::Arguments),
     /// Show what is appended to modules
+    ///
+    /// Shows the sizes of module and signature, who signed and how, without judging any of it.
+    #[command(after_long_help = help::INSPECT, verbatim_doc_comment)]
     Inspect(inspect::Arguments),
     /// Take signatures off modules
+    ///
+    /// Leaves the module as it was before it was signed, octet for octet (a compressed one: the
+    /// module that is in it). Files are replaced as by "modsig sign".
+    #[command(after_long_help = help::STRIP, verbatim_doc_comment)]
     Strip(strip::Arguments),
+    /// Append signatures that were made elsewhere, after checking them
+    Attach(attach::Arguments),
     /// List the certificates that a kernel image has built in
     Certs(certs::Arguments),
     /// Explain why a module would not load here, or with a kernel image, and what to do
     Why(why::Arguments),
     /// Make a key and its certificate
+    ///
+    /// Makes what Kbuild makes of its certs/x509.genkey: a self-signed certificate that is for
+    /// signatures only, not for other certificates.
+    #[command(after_long_help = help::KEYGEN, verbatim_doc_comment)]
     Keygen(keygen::Arguments),
 }
 
 /// Exit status of a command that did nothing, as clap's of wrong arguments. Some bad modules are 1.
 const COULD_NOT_RUN: u8 = 2;
 
-pub(crate) fn run(command: Command) -> ExitCode {
-    let result = match command {
+/// Does what was asked for.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let result = match arguments.command {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
+        Command::Attach(arguments) => attach::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),

@@ -16,10 +16,10 @@ pub(crate) struct Sync {
 }
 
 /// A module that is dealt with, but for its new content (if it has any) taking its name, in place
-/// of the original.
+/// of the original (if there is one).
 pub(crate) struct Replaced {
     pub(crate) done: Done,
-    pub(crate) file: Option<(Pending, Original)>,
+    pub(crate) file: Option<(Pending, Option<Original>)>,
 }
 
 /// Modules whose new content waits to be on the disk. That is awaited for many at once, for it
@@ -64,8 +64,10 @@ impl Batch {
             if let Err(error) = &synced {
                 return Err(anyhow!("{error:#}"));
             }
-            if let Some((pending, original)) = file {
-                pending.commit_over(&original)?;
+            match file {
+                Some((pending, Some(original))) => pending.commit_over(&original)?,
+                Some((pending, None)) => pending.commit()?,
+                None => (),
             }
             Ok(done)
         };

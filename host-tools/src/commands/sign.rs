@@ -3,12 +3,15 @@
 use std::{
     collections::HashMap,
     fs,
+    num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{bail, Context, Result};
+use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
+    detached::signature_path,
     files::{Found, Links, Original, Pending},
     keys,
     module::{self, Module},
@@ -17,25 +20,27 @@ use modsig_tools::{
 use serde_json::json;
 
 use super::{
+    manifest,
     replace::{Batch, Replaced, Sync},
     report::{Done, Modules},
 };
 
 #[derive(clap::Args)]
+#[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "from_manifest"])))]
 pub(crate) struct Arguments {
-    /// Private key (PEM)
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// Its certificate (PEM or DER)
-    #[arg(long, value_name = "FILE")]
-    cert: PathBuf,
+    /// Private key (PEM, DER, pkcs11: URI)
+    #[arg(long, value_name = "FILE", required_unless_present = "manifest")]
+    key: Option<PathBuf>,
+    /// Its certificate (PEM, DER, pkcs11: URI)
+    #[arg(long, value_name = "FILE", required_unless_present = "manifest")]
+    cert: Option<PathBuf>,
     /// Digest algorithm (ML-DSA keys sign without one)
     #[arg(long, default_value = "sha512", value_name = "NAME")]
     hash: String,
     /// Name the signer by key identifier, not by issuer and serial number
     #[arg(long)]
     keyid: bool,
-    /// File whose first line is the key's passphrase
+    /// File whose first line is the key's passphrase, or the token's PIN
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Write the signed modules below this directory, leave the originals
@@ -44,6 +49,16 @@ pub(crate) struct Arguments {
     /// Write the signatures alone, each to MODULE.p7s, leave the modules
     #[arg(long)]
     detached: bool,
+    /// Sign nothing; list the modules' digests in this file, for a signing service
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "dest_dir", "detached"])]
+    manifest: Option<PathBuf>,
+    /// Sign the digests that this file lists; MODULE.p7s of each goes below --dest-dir
+    #[arg(long, value_name = "FILE", requires = "dest_dir",
+          conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached"])]
+    from_manifest: Option<PathBuf>,
+    /// Let so many jobs use a key on a token at a time
+    #[arg(long, value_name = "N", default_value = "1")]
+    token_sessions: NonZero<usize>,
     #[command(flatten)]
     sync: Sync,
     #[command(flatten)]
@@ -51,21 +66,19 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let form = if arguments.keyid {
-        SignerIdForm::SubjectKeyId
-    } else {
-        SignerIdForm::IssuerAndSerial
-    };
-    let passphrase = arguments.passphrase_file.as_deref();
-    let (key, certificate) = keys::pair(&arguments.key, &arguments.cert, passphrase)?;
-    let signer = Signer::new(key, &certificate, digest_by_name(&arguments.hash)?, form)
-        .with_context(|| {
-            format!(
-                "{} with {}",
-                arguments.key.display(),
-                arguments.cert.display()
-            )
-        })?;
+    let digest = digest_by_name(&arguments.hash)?;
+    if let Some(file) = &arguments.manifest {
+        return manifest::write(&arguments.modules, digest, file);
+    }
+    if let (Some(file), Some(directory)) = (&arguments.from_manifest, &arguments.dest_dir) {
+        let manifest = manifest::read(file)?;
+        let signer = signer(arguments, manifest.hash)?;
+        // A key of ML-DSA says here that it cannot.
+        signer.digest_of(&[])?;
+        let (modules, sync) = (&arguments.modules, &arguments.sync);
+        return manifest::sign(modules, sync, manifest, &signer, directory);
+    }
+    let signer = signer(arguments, digest)?;
     let modules = arguments.modules.find(Links::Leave)?;
     if let Some(directory) = &arguments.dest_dir {
         make_directories(directory, modules.iter().flatten())?;
@@ -76,6 +89,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         |buffer, found| sign(arguments, &signer, buffer, found),
         |signed| batch.take(signed),
     )
+}
+
+/// The signer that was asked for; says what is odd about it.
+fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
+    let form = if arguments.keyid {
+        SignerIdForm::SubjectKeyId
+    } else {
+        SignerIdForm::IssuerAndSerial
+    };
+    let (key, cert) = arguments
+        .key
+        .as_deref()
+        .zip(arguments.cert.as_deref())
+        .context("give --key and --cert")?;
+    let (private, certificate) = keys::pair(key, cert, arguments.passphrase_file.as_deref())?;
+    let signer = Signer::new(private, &certificate, digest, form)
+        .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
+    for warning in signer.warnings() {
+        eprintln!("modsig: warning: {warning}");
+    }
+    Ok(signer.with_token_sessions(arguments.token_sessions))
 }
 
 /// Makes all directories that these modules need below `directory`.
@@ -117,7 +151,7 @@ fn sign(
         None => path.clone(),
     };
     let (pending, text) = if arguments.detached {
-        destination.as_mut_os_string().push(".p7s");
+        destination = signature_path(&destination);
         let pending = Pending::replace(&destination, &original, &[&message])?;
         (pending, format!("signature in {}", destination.display()))
     } else {
@@ -145,6 +179,6 @@ fn sign(
             text,
             json,
         ),
-        file: Some((pending, original)),
+        file: Some((pending, Some(original))),
     })
 }

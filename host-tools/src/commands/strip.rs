@@ -50,6 +50,6 @@ fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
     };
     Ok(Replaced {
         done: Done::good("stripped", text, json),
-        file: Some((pending, original)),
+        file: Some((pending, Some(original))),
     })
 }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is said at the end of each command's `--help`, and is sections of its manual page.
+//!
+//! A line that is not indented begins a section. Lines indented by 2 are text, or a word and, after
+//! two spaces, what it means. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
+//! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
+//! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
+//! modules below modules/, all unsigned.
+
+pub(super) const MODSIG: &str = "\
+Exit status:
+  0  all is as it should be
+  1  something is wrong with some of the modules; with the others all was done
+  2  the command could not be run, and nothing was done
+
+Environment:
+  KBUILD_SIGN_PIN  passphrase of the key, as for the kernel's own build
+
+Examples:
+  A key, all modules signed with it, and a look whether a kernel that trusts it takes them:
+    modsig keygen --algorithm p384 --key signing.pem --cert signing.crt
+    modsig sign --key signing.pem --cert signing.crt modules
+    modsig verify --cert signing.crt modules";
+
+pub(super) const SIGN: &str = "\
+Exit status:
+  0  all modules are signed
+  1  some are not, each with a line that says why; all others are signed
+  2  no module was touched: wrong arguments, or a key that cannot be used
+
+Environment:
+  KBUILD_SIGN_PIN  passphrase of the key, where there is no --passphrase-file
+
+Files:
+  MODULE.p7s  the signature alone, with --detached
+  .modsig-*  left by a kill, on a file system that has no files without a name; may be removed
+
+Examples:
+  All modules below a directory:
+    modsig sign --key key.pem --cert cert.pem modules
+  Those that are in a list, and one more, with four threads:
+    modsig sign --key key.pem --cert cert.pem --jobs 4 --files-from list module.ko
+  Signed copies in another directory, with an encrypted key:
+    modsig sign --key locked.pem --passphrase-file passphrase --cert cert.pem \\
+        --dest-dir signed modules
+  The names of those that could not be signed:
+    modsig sign --json --key key.pem --cert cert.pem modules > report.json
+    jq -r '.modules[] | select(.error) | .path' report.json";
+
+pub(super) const VERIFY: &str = "\
+Exit status:
+  0  all modules are good
+  1  some are not, or could not be checked
+  2  none was checked
+
+Examples:
+  Would a kernel with this certificate load all of them?
+    modsig sign --key key.pem --cert cert.pem module.ko
+    modsig verify --cert cert.pem module.ko
+  A kernel that also asks the firmware's keys, and has a list of revoked ones:
+    modsig verify --cert cert.pem --platform-cert vendor.pem --revoked-cert revoked.pem \\
+        module.ko
+  A kernel that lets unsigned modules in:
+    modsig verify --cert cert.pem --allow-unsigned modules
+  How many would be refused, and with what:
+    modsig sign --key key.pem --cert cert.pem modules
+    modsig verify --json --cert cert.pem modules |
+        jq -r '.modules[].enforcing' | sort | uniq -c";
+
+pub(super) const INSPECT: &str = "\
+Exit status:
+  0  all modules have a signature that can be read
+  1  some have not
+  2  none was looked at
+
+Examples:
+  Who signed it?
+    modsig sign --key key.pem --cert cert.pem module.ko
+    modsig inspect module.ko
+  Each signer in a tree, once:
+    modsig sign --key key.pem --cert cert.pem modules
+    modsig inspect --json modules | jq -r '.modules[].signers[].id' | sort -u";
+
+pub(super) const STRIP: &str = "\
+Exit status:
+  0  no module has a signature any more
+  1  some may have; each has a line that says why
+  2  no module was touched
+
+Files:
+  .modsig-*  left by a kill, on a file system that has no files without a name; may be removed
+
+Examples:
+  The module as it was before it was signed:
+    cp module.ko before.ko
+    modsig sign --key key.pem --cert cert.pem module.ko
+    modsig strip module.ko
+    cmp module.ko before.ko
+  All modules below a directory:
+    modsig strip modules";
+
+pub(super) const KEYGEN: &str = "\
+Exit status:
+  0  key and certificate are there
+  2  they are not
+
+Examples:
+  For a build farm: quick to sign with, and every kernel with ECDSA knows it:
+    modsig keygen --algorithm p384 --key signing.pem --cert signing.crt --cn 'Example build farm'
+  Where Kbuild looks for it (CONFIG_MODULE_SIG_KEY), in place of the one that is there:
+    modsig keygen --force --key key.pem --cert cert.pem
+    cat key.pem cert.pem > signing_key.pem";
+
+pub(super) const SIGN_FILE: &str = "\
+Exit status:
+  0  the module is signed
+  1  it is not, and is as it was
+  2  wrong arguments
+
+Environment:
+  KBUILD_SIGN_PIN  passphrase of the key
+
+Files:
+  <module>.p7s  the signature alone, with -d or -p
+
+Examples:
+  In place:
+    sign-file sha512 key.pem cert.pem module.ko
+  Into another file, with the signature by itself as well:
+    sign-file -p sha256 key.pem cert.pem module.ko signed.ko
+  A signature that was made elsewhere:
+    sign-file -s module.ko.p7s sha256 cert.pem module.ko";

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signing where the modules are not: `sign --manifest` lists their digests, `sign --from-manifest`
+//! signs what is listed.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{anyhow, bail, Context, Result};
+use modsig::verify::DigestAlgorithm;
+use modsig_tools::{
+    detached::{signature_path, Manifest},
+    files::{self, Found, Links, Original, Pending},
+    module::Module,
+    signer::{message_digest, Signer},
+};
+use openssl::hash::hash;
+use serde_json::json;
+
+use super::{
+    replace::{Batch, Replaced, Sync},
+    report::{Done, Modules},
+};
+
+/// Lists the digests of modules in a file. It takes no key.
+pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> Result<ExitCode> {
+    let algorithm = message_digest(digest)
+        .with_context(|| format!("this OpenSSL does not have {}", digest.name()))?;
+    let found = modules.find(Links::Leave)?;
+    let count = found.len();
+    let mut listed: Vec<(usize, (Vec<u8>, PathBuf))> = vec![];
+    let digest_of = |buffer: &mut Vec<u8>, found: &Found| {
+        Original::read(&found.path, buffer)?;
+        let named = || found.path.display().to_string();
+        let opened = Module::open(buffer).with_context(named)?;
+        let (module, _) = opened.unsigned().with_context(named)?;
+        Ok((hash(algorithm, module)?.to_vec(), found.name.clone()))
+    };
+    let code = modules.each(found, digest_of, |next| {
+        let Some((at, module)) = next else {
+            return vec![];
+        };
+        listed.push((at, module));
+        let done = Done::good("digested", "digested", json!({ "digested": true }));
+        vec![(at, Ok(done))]
+    })?;
+    // Who signs a part of them would not notice.
+    if listed.len() < count {
+        bail!(
+            "{}: not written, for some modules could not be digested",
+            file.display()
+        );
+    }
+    listed.sort_unstable_by_key(|&(at, _)| at);
+    let manifest = Manifest {
+        hash: digest,
+        modules: listed.into_iter().map(|(_, module)| module).collect(),
+    };
+    let text = manifest
+        .to_text()
+        .with_context(|| format!("{}: not written", file.display()))?;
+    files::create(file, 0o644, &text)?;
+    Ok(code)
+}
+
+/// Reads such a file.
+pub(crate) fn read(file: &Path) -> Result<Manifest> {
+    let named = || file.display().to_string();
+    let text = fs::read(file).with_context(|| format!("{}: cannot read", file.display()))?;
+    Manifest::parse(&text).with_context(named)
+}
+
+/// Signs the digests of a manifest; each signature goes to a file below `directory`.
+pub(crate) fn sign(
+    modules: &Modules,
+    sync: &Sync,
+    manifest: Manifest,
+    signer: &Signer,
+    directory: &Path,
+) -> Result<ExitCode> {
+    let found = manifest.modules.iter().map(|(_, name)| {
+        Ok(Found {
+            path: name.clone(),
+            name: name.clone(),
+            given: false,
+        })
+    });
+    let found: Vec<_> = found.collect();
+    for (_, name) in &manifest.modules {
+        let path = directory.join(name);
+        let parent = path.parent().unwrap_or(directory);
+        fs::create_dir_all(parent)
+            .with_context(|| format!("{}: cannot make this directory", parent.display()))?;
+    }
+    let digests: HashMap<PathBuf, Vec<u8>> = manifest
+        .modules
+        .into_iter()
+        .map(|(digest, name)| (name, digest))
+        .collect();
+    let sign = |_: &mut Vec<u8>, found: &Found| {
+        let digest = digests
+            .get(&found.name)
+            .ok_or_else(|| anyhow!("{}: not listed", found.name.display()))?;
+        let message = signer
+            .message_over(digest)
+            .with_context(|| found.name.display().to_string())?;
+        let destination = signature_path(&directory.join(&found.name));
+        let pending = Pending::create(&destination, 0o644, &[message])?;
+        let text = format!("signature in {}", destination.display());
+        let json = json!({ "signed": true, "file": destination.to_string_lossy() });
+        Ok(Replaced {
+            done: Done::good("signed", text, json),
+            file: Some((pending, None)),
+        })
+    };
+    let mut batch = Batch::new(sync);
+    modules.each(found, sign, |signed| batch.take(signed))
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The passphrase of a key, or the PIN of a token: where it comes from, asked for once, wiped.
+
+use std::{
+    cell::OnceCell,
+    env,
+    fs::{self, File},
+    io::{self, IsTerminal, Read, Write},
+    os::unix::{ffi::OsStringExt, fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use rustix::termios::{
+    tcgetattr, tcsetattr, LocalModes, OptionalActions, SpecialCodeIndex, Termios,
+};
+use zeroize::Zeroizing;
+
+/// The environment variable that the kernel's tools take a passphrase from.
+pub const PIN_VARIABLE: &str = "KBUILD_SIGN_PIN";
+
+/// More than OpenSSL takes.
+const LONGEST: usize = 1024;
+
+/// A passphrase that nobody is asked for before it is needed, nor twice.
+#[derive(Default)]
+pub struct Passphrase {
+    file: Option<PathBuf>,
+    known: OnceCell<Zeroizing<Vec<u8>>>,
+}
+
+impl Passphrase {
+    /// The first line of a file; without one, what is in [`PIN_VARIABLE`], or what is typed on the
+    /// terminal.
+    pub fn new(file: Option<&Path>) -> Self {
+        Passphrase {
+            file: file.map(Path::to_path_buf),
+            known: OnceCell::new(),
+        }
+    }
+
+    /// Gets it: `noun` is what it is called, `name` what it is for, `lacking` what is wrong without.
+    pub fn get(&self, noun: &str, name: &str, lacking: &str) -> Result<&[u8]> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let secret = match (&self.file, env::var_os(PIN_VARIABLE)) {
+            (Some(file), _) => first_line(file)?,
+            (None, Some(value)) if !value.is_empty() => Zeroizing::new(value.into_vec()),
+            (None, _) => match typed(&format!("{noun} for {name}: "))? {
+                Some(secret) => secret,
+                None => bail!(
+                    "{name}: {lacking}; give its {} with --passphrase-file or in {PIN_VARIABLE}, \
+                     or sign on a terminal",
+                    noun.replace("Pass", "pass")
+                ),
+            },
+        };
+        ensure!(
+            !secret.is_empty(),
+            "{name}: the {noun} that was given is empty"
+        );
+        Ok(self.known.get_or_init(|| secret))
+    }
+
+    /// What is to be said of where it came from.
+    pub fn warning(&self) -> Option<String> {
+        let file = self.file.as_ref().filter(|_| self.known.get().is_some())?;
+        let metadata = fs::metadata(file).ok()?;
+        let open = metadata.is_file() && metadata.permissions().mode() & 0o077 != 0;
+        open.then(|| {
+            format!(
+                "{}: others than its owner may read the passphrase; chmod 600 it",
+                file.display()
+            )
+        })
+    }
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let cannot = || format!("{}: cannot read the passphrase", path.display());
+    let mut octets = Zeroizing::new(Vec::with_capacity(LONGEST));
+    File::open(path)
+        .and_then(|file| file.take(LONGEST as u64).read_to_end(&mut octets))
+        .with_context(cannot)?;
+    if let Some(end) = octets.iter().position(|octet| b"\r\n".contains(octet)) {
+        octets.truncate(end);
+    }
+    ensure!(
+        !octets.is_empty(),
+        "{}: its first line is empty",
+        path.display()
+    );
+    Ok(octets)
+}
+
+/// The terminal, set back to what it was when this goes.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    /// Shows nothing that is typed, and hands out each key, those for signals as well: a signal
+    /// would leave the terminal like this.
+    fn new(terminal: File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut quiet = before.clone();
+        let typed = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        quiet.local_modes.remove(typed);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
+        Ok(Quiet { terminal, before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+        let _ = self.terminal.write_all(b"\n");
+    }
+}
+
+/// Asks on the terminal; `None` where nobody is to be asked.
+fn typed(prompt: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    // Standard input may be a list of files.
+    let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") else {
+        return Ok(None);
+    };
+    let mut quiet = Quiet::new(terminal).context("cannot ask on the terminal")?;
+    quiet.terminal.write_all(prompt.as_bytes())?;
+    // As large as it may get: what grows leaves copies behind.
+    let mut secret = Zeroizing::new(Vec::with_capacity(LONGEST));
+    loop {
+        let mut octet = Zeroizing::new([0]);
+        let read = quiet.terminal.read(&mut *octet)?;
+        match octet[0] {
+            b'\r' | b'\n' => return Ok(Some(secret)),
+            _ if read == 0 => bail!("the terminal is gone"),
+            // Ctrl-C, Ctrl-D, Ctrl-\.
+            3 | 4 | 0x1c => bail!("interrupted; nothing was done"),
+            // Ctrl-U.
+            0x15 => secret.clear(),
+            // Backspace, over a whole character.
+            8 | 0x7f => while secret.pop().is_some_and(|octet| octet & 0xc0 == 0x80) {},
+            other => {
+                ensure!(secret.len() < LONGEST, "what was typed is too long");
+                secret.push(other);
+            }
+        }
+    }
+}
