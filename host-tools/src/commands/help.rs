@@ -5,8 +5,8 @@
 //! A line that is not indented begins a section. Lines indented by 2 are text, or a word and, after
 //! two spaces, what it means. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
 //! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
-//! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
-//! modules below modules/, all unsigned.
+//! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list,
+//! modules below modules/, all unsigned, and vmlinuz, which has other keys built in.
 
 pub(super) const MODSIG: &str = "\
 Exit status:
@@ -30,7 +30,9 @@ Exit status:
   2  no module was touched: wrong arguments, or a key that cannot be used
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key, where there is no --passphrase-file
+  KBUILD_SIGN_PIN  passphrase of the key or PIN of the token, where there is no
+                   --passphrase-file
+  PKCS11_PROVIDER_MODULE  the token's PKCS#11 module, for OpenSSL's provider
 
 Files:
   MODULE.p7s  the signature alone, with --detached
@@ -41,6 +43,14 @@ Examples:
     modsig sign --key key.pem --cert cert.pem modules
   Those that are in a list, and one more, with four threads:
     modsig sign --key key.pem --cert cert.pem --jobs 4 --files-from list module.ko
+  After an incremental build, only what was built anew:
+    modsig sign --key key.pem --cert cert.pem --only-missing modules
+  With a key on a token, whose PIN is asked for once:
+    modsig sign --key 'pkcs11:token=farm;object=key' --cert cert.pem modules
+  Digests for a signing service, and the signatures that come back:
+    modsig sign --manifest digests modules
+    modsig sign --from-manifest digests --key key.pem --cert cert.pem --dest-dir signatures
+    modsig attach --cert cert.pem --signatures signatures modules
   Signed copies in another directory, with an encrypted key:
     modsig sign --key locked.pem --passphrase-file passphrase --cert cert.pem \\
         --dest-dir signed modules
@@ -61,6 +71,8 @@ Examples:
   A kernel that also asks the firmware's keys, and has a list of revoked ones:
     modsig verify --cert cert.pem --platform-cert vendor.pem --revoked-cert revoked.pem \\
         module.ko
+  A kernel image, with all that is built into it:
+    modsig verify --kernel vmlinuz module.ko || echo 'not with this kernel'
   A kernel that lets unsigned modules in:
     modsig verify --cert cert.pem --allow-unsigned modules
   How many would be refused, and with what:
@@ -99,6 +111,46 @@ Examples:
     cmp module.ko before.ko
   All modules below a directory:
     modsig strip modules";
+
+pub(super) const ATTACH: &str = "\
+Exit status:
+  0  all modules are signed
+  1  some are not, each with a line that says why, and is as it was
+  2  no module was touched
+
+Files:
+  MODULE.p7s  the signature of MODULE
+
+Examples:
+  A signature that was made elsewhere:
+    modsig sign --key key.pem --cert cert.pem --detached module.ko
+    modsig attach --cert cert.pem module.ko
+    modsig verify --cert cert.pem module.ko";
+
+pub(super) const CERTS: &str = "\
+Exit status:
+  0  the image was read, whatever is in it
+  2  it could not be read
+
+Examples:
+  Whose modules does this kernel take?
+    modsig certs vmlinuz
+  The certificates as files, for other programs:
+    modsig certs --output certificates vmlinuz
+    ls certificates";
+
+pub(super) const WHY: &str = "\
+Exit status:
+  0  the module loads, as far as its signature is concerned
+  1  it does not, or not in every mode that the kernel may be in
+  2  that could not be found out
+
+Examples:
+  With a kernel that is not running yet:
+    modsig why --kernel vmlinuz module.ko || echo 'not yet'
+  With a kernel that trusts this certificate:
+    modsig sign --key key.pem --cert cert.pem module.ko
+    modsig why --cert cert.pem module.ko";
 
 pub(super) const KEYGEN: &str = "\
 Exit status:

@@ -71,10 +71,23 @@ pub(crate) enum Command {
     #[command(after_long_help = help::STRIP, verbatim_doc_comment)]
     Strip(strip::Arguments),
     /// Append signatures that were made elsewhere, after checking them
+    ///
+    /// Takes the signature of each module from MODULE.p7s, and appends it only if this certificate's
+    /// key made it over this very module. Nothing is accepted unverified.
+    #[command(after_long_help = help::ATTACH, verbatim_doc_comment)]
     Attach(attach::Arguments),
     /// List the certificates that a kernel image has built in
+    ///
+    /// Unpacks the image, and lists the certificates of the builtin trusted keyring, those that are
+    /// revoked, and the hashes that are refused. It need not be of this machine.
+    #[command(after_long_help = help::CERTS, verbatim_doc_comment)]
     Certs(certs::Arguments),
     /// Explain why a module would not load here, or with a kernel image, and what to do
+    ///
+    /// Says in plain words what is wrong with a module's signature, or with the keys that this
+    /// machine's kernel has, and which command helps. Reads the kernel's keyrings, lockdown, taint
+    /// and sig_enforce, and the machine owner's keys, as far as it may.
+    #[command(after_long_help = help::WHY, verbatim_doc_comment)]
     Why(why::Arguments),
     /// Make a key and its certificate
     ///
