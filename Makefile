@@ -57,6 +57,9 @@ miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
 instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin instruments -- --arch $(ARCH) --kernel $(KERNEL)
 
+deb: setup ## make a Debian package of the host tool, in build
+	scripts/deb
+
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
@@ -69,4 +72,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test compare bench fuzz asan miri instruments integrate deintegrate clean distclean
+.PHONY: help setup demo test compare bench fuzz asan miri instruments deb integrate deintegrate clean distclean
