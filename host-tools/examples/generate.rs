@@ -103,13 +103,16 @@ fn page(name: &str, command: &Command, date: &str, others: &[&String]) -> Result
 /// The end of a command's help (`src/commands/help.rs` says how it is written).
 fn sections(help: &str) -> Roff {
     let mut roff = Roff::new();
-    let mut in_commands = false;
+    let (mut in_examples, mut in_commands) = (false, false);
     let mut first = true;
     // An empty line ends what is at the end.
     for line in help.lines().chain([""]) {
         let indented = line.len() - line.trim_start().len();
         let text = line.trim_start();
-        let command = indented >= 4;
+        if indented == 0 {
+            in_examples = text == "Examples:";
+        }
+        let command = in_examples && indented >= 4;
         match (in_commands, command) {
             (false, true) => roff.control("RS", []).control("nf", []),
             (true, false) => roff.control("fi", []).control("RE", []),
@@ -123,7 +126,8 @@ fn sections(help: &str) -> Roff {
                 roff.control("SH", [title.as_str()]);
             }
             (4.., _) => {
-                roff.text([roman(&line[4..])]);
+                let text = if command { &line[4..] } else { text };
+                roff.text([roman(text)]);
             }
             (_, Some((word, meaning))) => {
                 roff.control("TP", []);

@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use common::*;
 use tempfile::TempDir;
@@ -74,8 +74,8 @@ fn directory() -> TempDir {
         ];
         good(&modsig(&work, &keygen));
     }
-    let kernel = script("kernel-build", &["6.12", "x86_64", "c"]);
-    symlink(kernel.join("kernel"), path("vmlinuz")).unwrap();
+    let kernel = script("kernel-build", &["6.12", "x86_64", "c"]).join("kernel");
+    fs::copy(kernel, path("vmlinuz")).unwrap();
     fs::copy(path("module.ko"), path("official.ko")).unwrap();
     let keys = script("test-keys", &[]);
     let [key, cert] = ["rsa2048.key.pem", "rsa2048.cert.pem"].map(|name| keys.join(name));
@@ -103,6 +103,8 @@ fn examples_work(name: &str, help: &str) {
     let commands: Vec<_> = examples
         .iter()
         .filter_map(|line| line.strip_prefix("  "))
+        // There is no token to be found by its name.
+        .filter(|command| !command.contains("pkcs11:"))
         .collect();
     assert!(
         commands.iter().any(|command| command.starts_with(name)),

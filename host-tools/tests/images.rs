@@ -528,9 +528,16 @@ fn a_damaged_image_is_an_error_or_an_image() {
             Err(error) => assert!(format!("{error:#}").contains(path.to_str().unwrap())),
         }
     };
+    // Also where it is not a file, but the content of one.
+    let packed = |octets: &[u8]| zstd::encode_all(octets, 1).unwrap();
     for image in images {
+        let is_elf = image.starts_with(b"\x7fELF");
         for part in 0..200 {
-            try_it(&image[..image.len() * part / 200]);
+            let cut = &image[..image.len() * part / 200];
+            try_it(cut);
+            if is_elf {
+                try_it(&packed(cut));
+            }
         }
         let mut damaged = image.clone();
         // The heads octet by octet, then here and there.
@@ -542,6 +549,9 @@ fn a_damaged_image_is_an_error_or_an_image() {
             for value in [0, 0xff, image[at] ^ 0x10] {
                 damaged[at] = value;
                 try_it(&damaged);
+                if is_elf {
+                    try_it(&packed(&damaged));
+                }
             }
             damaged[at] = image[at];
         }

@@ -188,6 +188,58 @@ fn paths_come_from_a_list_as_well() {
 }
 
 #[test]
+fn only_what_is_missing_is_signed() {
+    let work = tree(4);
+    let path = |name: &str| work.path().join("tree/000").join(name);
+    good(&modsig(&work, &SIGN_TREE));
+    // One by somebody else, one altered, one twice, one after it was packed; another is packed well.
+    let other = [
+        "keygen",
+        "--algorithm",
+        "p256",
+        "--key",
+        "k2.pem",
+        "--cert",
+        "c2.pem",
+    ];
+    good(&modsig(&work, &other));
+    let by_other = [
+        "sign",
+        "--key",
+        "k2.pem",
+        "--cert",
+        "c2.pem",
+        "tree/000/m0.ko",
+    ];
+    good(&modsig(&work, &by_other));
+    let mut altered = fs::read(path("m1.ko")).unwrap();
+    altered[20] ^= 1;
+    fs::write(path("m1.ko"), altered).unwrap();
+    let once = fs::read(path("m2.ko")).unwrap();
+    let signature = once.len() - [MODULE, b"2"].concat().len();
+    let twice = [&once[..], &once[once.len() - signature..]].concat();
+    fs::write(path("m2.ko"), twice).unwrap();
+    let packed = ["--check=crc32", "--keep", "tree/000/m3.ko"];
+    good(&run(&work, "xz", &packed));
+    let misplaced = fs::read(path("m3.ko.xz")).unwrap();
+    let misplaced = [&misplaced[..], &once[once.len() - signature..]].concat();
+    fs::write(path("wrong.ko.xz"), misplaced).unwrap();
+
+    let before = fs::metadata(path("m3.ko")).unwrap().modified().unwrap();
+    let missing = [&SIGN_TREE[..], &["--only-missing"]].concat();
+    let signed = modsig(&work, &missing);
+    good(&signed);
+    assert_eq!(last_line(&signed), "4 signed again, 2 signed before");
+    let after = fs::metadata(path("m3.ko")).unwrap().modified().unwrap();
+    assert_eq!(before, after);
+    good(&modsig(&work, &VERIFY_TREE));
+    assert_eq!(last_line(&modsig(&work, &missing)), "6 signed before");
+    // The same key, but another way to name it.
+    let by_id = modsig(&work, &[&missing[..], &["--keyid"]].concat());
+    assert_eq!(last_line(&by_id), "6 signed again");
+}
+
+#[test]
 fn a_hundred_thousand_modules() {
     let work = tree(100_000);
     let signed = modsig(&work, &[&SIGN_TREE[..], &["--no-sync", "--json"]].concat());

@@ -3,7 +3,7 @@
 //! What is said at the end of each command's `--help`, and is sections of its manual page.
 //!
 //! A line that is not indented begins a section. Lines indented by 2 are text, or a word and, after
-//! two spaces, what it means. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
+//! two spaces, what it means; lines indented by more go on with that. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
 //! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
 //! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
 //! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts.
@@ -15,7 +15,7 @@ Exit status:
   2  the command could not be run, and nothing was done
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key, or PIN of its token, as for the kernel's own build
+  KBUILD_SIGN_PIN  passphrase of the key or PIN of the token, as for the kernel's own build
 
 Examples:
   A key, all modules signed with it, and a look whether a kernel that trusts it takes them:
@@ -30,10 +30,12 @@ Exit status:
   2  no module was touched: wrong arguments, or a key that cannot be used
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key, or PIN of its token, where no --passphrase-file is given
+  KBUILD_SIGN_PIN  passphrase of the key or PIN of the token, where there is no
+                   --passphrase-file
+  PKCS11_PROVIDER_MODULE  the token's PKCS#11 module, for OpenSSL's provider
 
 Files:
-  MODULE.p7s  the signature alone, with --detached and --from-manifest
+  MODULE.p7s  the signature alone, with --detached or --from-manifest
   .modsig-*  left by a kill, on a file system that has no files without a name; may be removed
 
 Examples:
@@ -41,13 +43,17 @@ Examples:
     modsig sign --key key.pem --cert cert.pem modules
   Those that are in a list, and one more, with four threads:
     modsig sign --key key.pem --cert cert.pem --jobs 4 --files-from list module.ko
+  After an incremental build, only what was built anew:
+    modsig sign --key key.pem --cert cert.pem --only-missing modules
+  With a key on a token, whose PIN is asked for once:
+    modsig sign --key 'pkcs11:token=farm;object=key' --cert cert.pem modules
+  Digests for a signing service, and the signatures that come back:
+    modsig sign --manifest digests modules
+    modsig sign --from-manifest digests --key key.pem --cert cert.pem --dest-dir signatures
+    modsig attach --cert cert.pem --signatures signatures modules
   Signed copies in another directory, with an encrypted key:
     modsig sign --key locked.pem --passphrase-file passphrase --cert cert.pem \\
         --dest-dir signed modules
-  With a key that is on another machine: digests go there, signatures come back:
-    modsig sign --manifest digests modules
-    modsig sign --key key.pem --cert cert.pem --from-manifest digests --dest-dir signatures
-    modsig attach --cert cert.pem --signatures signatures modules
   The names of those that could not be signed:
     modsig sign --json --key key.pem --cert cert.pem modules > report.json
     jq -r '.modules[] | select(.error) | .path' report.json";
@@ -62,11 +68,11 @@ Examples:
   Would a kernel with this certificate load all of them?
     modsig sign --key key.pem --cert cert.pem module.ko
     modsig verify --cert cert.pem module.ko
-  Would this kernel?
-    modsig verify --kernel vmlinuz official.ko
   A kernel that also asks the firmware's keys, and has a list of revoked ones:
     modsig verify --cert cert.pem --platform-cert vendor.pem --revoked-cert revoked.pem \\
         module.ko
+  A kernel image, with all that is built into it:
+    modsig verify --kernel vmlinuz official.ko
   A kernel that lets unsigned modules in:
     modsig verify --cert cert.pem --allow-unsigned modules
   How many would be refused, and with what:
@@ -108,44 +114,40 @@ Examples:
 
 pub(super) const ATTACH: &str = "\
 Exit status:
-  0  all modules have their signatures
-  1  some have not, each with a line that says why, and are as they were
+  0  all modules are signed
+  1  some are not, each with a line that says why, and is as it was
   2  no module was touched
 
 Files:
-  MODULE.p7s  the signature: a PKCS#7 message in DER, as of openssl cms -sign -binary -noattr
+  MODULE.p7s  the signature of MODULE, a PKCS#7 message in DER
 
 Examples:
-  Signatures that are beside the modules:
-    modsig sign --detached --key key.pem --cert cert.pem module.ko
+  A signature that was made elsewhere:
+    modsig sign --key key.pem --cert cert.pem --detached module.ko
     modsig attach --cert cert.pem module.ko
-  With the digests of a whole tree signed elsewhere:
-    modsig sign --manifest digests modules
-    modsig sign --key key.pem --cert cert.pem --from-manifest digests --dest-dir signatures
-    modsig attach --cert cert.pem --signatures signatures modules";
+    modsig verify --cert cert.pem module.ko";
 
 pub(super) const CERTS: &str = "\
 Exit status:
-  0  it is a kernel image; also if it has no certificates
-  2  it is none, or cannot be read
+  0  the image was read, whatever is in it
+  2  it could not be read
 
 Examples:
-  Whom does this kernel trust?
+  Whose modules does this kernel take?
     modsig certs vmlinuz
-  The same in files, to give to others:
+  The certificates as files, for other programs:
     modsig certs --output certificates vmlinuz
-  Those that have expired (which the kernel does not mind):
-    modsig certs --json vmlinuz | jq -r '.certificates[] | select(.expired) | .subject'";
+    ls certificates";
 
 pub(super) const WHY: &str = "\
 Exit status:
-  0  it loads
-  1  it does not, or not in every way in which the kernel may be set up
-  2  there is no telling
+  0  the module loads, as far as its signature is concerned
+  1  it does not, or not in every mode that the kernel may be in
+  2  that could not be found out
 
 Examples:
   On this machine a name is enough, as for modprobe: modsig why e1000e
-  With the kernel that will be booted next:
+  With a kernel that is not running yet:
     modsig why --kernel vmlinuz official.ko
   With a kernel that trusts this certificate:
     modsig sign --key key.pem --cert cert.pem module.ko
@@ -170,7 +172,8 @@ Exit status:
   2  wrong arguments
 
 Environment:
-  KBUILD_SIGN_PIN  passphrase of the key, or PIN of its token
+  KBUILD_SIGN_PIN  passphrase of the key or PIN of the token
+  PKCS11_PROVIDER_MODULE  the token's PKCS#11 module, for OpenSSL's provider
 
 Files:
   <module>.p7s  the signature alone, with -d or -p

@@ -50,9 +50,9 @@ pub(crate) enum Command {
     Sign(sign::Arguments),
     /// Say what a kernel with these certificates would do with modules
     ///
-    /// Checks each module with the kernel's own code, with the certificates that are given, or that
-    /// a kernel image has built in, in place of the kernel's keyrings. Says why a module is not
-    /// good, which errno the kernel would give, and in which mode.
+    /// Checks each module with the kernel's own code, with the certificates that are given in place
+    /// of the kernel's keyrings, and says why it is not good, which errno the kernel would give,
+    /// and in which mode.
     ///
     /// The modes: "permissive" is a kernel that lets unsigned modules in and is tainted by them,
     /// "enforcing" one with CONFIG_MODULE_SIG_FORCE or module.sig_enforce=1, "locked down" one with
@@ -72,22 +72,21 @@ pub(crate) enum Command {
     Strip(strip::Arguments),
     /// Append signatures that were made elsewhere, after checking them
     ///
-    /// Takes the signature of each module from MODULE.p7s. It is appended only if it is a good one
-    /// of this module by this certificate's key; so nothing comes near a module that the signing
-    /// service, or somebody on the way to it, has got wrong. Files are replaced as by "modsig sign".
+    /// Takes the signature of each module from MODULE.p7s, and appends it only if this certificate's
+    /// key made it over this very module. Nothing is accepted unverified.
     #[command(after_long_help = help::ATTACH, verbatim_doc_comment)]
     Attach(attach::Arguments),
     /// List the certificates that a kernel image has built in
     ///
-    /// Lists what a kernel trusts from the start, the certificates that it has revoked, and the
-    /// hashes of files and certificates that it refuses. It is read from the image as it is
-    /// installed, whatever it is packed with; the kernel need not run.
+    /// Unpacks the image, and lists the certificates of the builtin trusted keyring, those that are
+    /// revoked, and the hashes that are refused. It need not be of this machine.
     #[command(after_long_help = help::CERTS, verbatim_doc_comment)]
     Certs(certs::Arguments),
     /// Explain why a module would not load here, or with a kernel image, and what to do
     ///
-    /// Without --kernel and --cert it asks this machine: its kernel's keyrings, image, lockdown and
-    /// module.sig_enforce. What it cannot find out it says; root finds out more.
+    /// Says in plain words what is wrong with a module's signature, or with the keys that this
+    /// machine's kernel has, and which command helps. Reads the kernel's keyrings, lockdown, taint
+    /// and sig_enforce, and the machine owner's keys, as far as it may.
     #[command(after_long_help = help::WHY, verbatim_doc_comment)]
     Why(why::Arguments),
     /// Make a key and its certificate

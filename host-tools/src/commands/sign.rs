@@ -49,12 +49,15 @@ pub(crate) struct Arguments {
     /// Write the signatures alone, each to MODULE.p7s, leave the modules
     #[arg(long)]
     detached: bool,
+    /// Leave modules alone that end with this key's signature already, and no other
+    #[arg(long, conflicts_with_all = ["dest_dir", "detached"])]
+    only_missing: bool,
     /// Sign nothing; list the modules' digests in this file, for a signing service
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "dest_dir", "detached"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "dest_dir", "detached", "only_missing"])]
     manifest: Option<PathBuf>,
     /// Sign the digests that this file lists; MODULE.p7s of each goes below --dest-dir
     #[arg(long, value_name = "FILE", requires = "dest_dir",
-          conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached"])]
+          conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached", "only_missing"])]
     from_manifest: Option<PathBuf>,
     /// Let so many jobs use a key on a token at a time
     #[arg(long, value_name = "N", default_value = "1")]
@@ -144,6 +147,11 @@ fn sign(
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.unsigned().with_context(named)?;
     let replaced = replaced + opened.misplaced;
+    if arguments.only_missing && opened.misplaced == 0 && signer.has_signed(&opened.file) {
+        let json = json!({ "signed": true, "replaced": 0 });
+        let done = Done::good("signed before", "signed before, left as it is", json);
+        return Ok(Replaced { done, file: None });
+    }
     let message = signer.message(module).with_context(named)?;
 
     let mut destination = match &arguments.dest_dir {
