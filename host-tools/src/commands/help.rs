@@ -36,7 +36,7 @@ Environment:
 
 Files:
   MODULE.p7s  the signature alone, with --detached or --from-manifest
-  .modsig-*  left by a kill, on a file system that has no files without a name; may be removed
+  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
 
 Examples:
   All modules below a directory:
@@ -101,7 +101,7 @@ Exit status:
   2  no module was touched
 
 Files:
-  .modsig-*  left by a kill, on a file system that has no files without a name; may be removed
+  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
 
 Examples:
   The module as it was before it was signed:
