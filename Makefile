@@ -33,6 +33,7 @@ test: setup ## everything that CI runs
 	scripts/check-kernel 6.12
 	scripts/test-kbuild
 	scripts/test-dkms
+	scripts/test-deb
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
