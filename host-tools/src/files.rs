@@ -118,9 +118,6 @@ impl Pending {
                 .context("a symbolic link to nothing; make its target or remove it")?,
             _ => destination.to_path_buf(),
         };
-        if fs::metadata(&target).is_ok_and(|old| old.permissions().readonly()) {
-            bail!("it is write-protected; chmod u+w it first");
-        }
         let (file, temporary) = match nameless(directory(&target)) {
             Some(file) => (file, None),
             None => {
@@ -239,6 +236,12 @@ impl Pending {
     }
 
     fn explained<T>(destination: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if fs::metadata(destination).is_ok_and(|old| old.permissions().readonly()) {
+            bail!(
+                "{}: write-protected, nothing was changed; chmod u+w it first",
+                destination.display()
+            );
+        }
         work().with_context(|| {
             format!(
                 "{}: cannot write, nothing was changed; see that {} is a writable directory and has room",
