@@ -7,6 +7,7 @@
 pub mod cases;
 pub mod compare;
 pub mod cost;
+pub mod figures;
 pub mod harness;
 pub mod host;
 pub mod initramfs;

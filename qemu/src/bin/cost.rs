@@ -4,7 +4,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_qemu::{
     cost::{self, Costs, Input, Key, Sizes, Stages, Stop},
-    initramfs,
+    figures, initramfs,
     script::script,
     vm,
 };
@@ -78,7 +77,8 @@ fn run(arguments: &Arguments) -> Result<()> {
 
     println!("Linux {series}, {}", arch.name);
     let value = report(&costs, &sizes)?;
-    save(&arguments.json, &format!("{series} {}", arch.name), value)
+    let kernel = format!("{series} {}", arch.name);
+    figures::save(&arguments.json, &["guest", &kernel], value)
 }
 
 /// Boots a kernel that measures.
@@ -256,21 +256,4 @@ fn stages(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes the figures into a file of JSON, with all others that are there: other kernels' and what
-/// else was measured.
-fn save(path: &Path, kernel: &str, figures: Value) -> Result<()> {
-    let mut all = match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text)
-            .with_context(|| format!("{}: not JSON; delete it", path.display()))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => json!({}),
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    all["guest"][kernel] = figures;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let text = serde_json::to_string_pretty(&all)? + "\n";
-    fs::write(path, text).with_context(|| path.display().to_string())
 }
