@@ -6,10 +6,11 @@
 use std::{
     collections::HashSet,
     fs,
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, IoSlice, Read, Write},
     os::fd::AsRawFd,
     os::unix::fs::{fchown, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
@@ -52,8 +53,13 @@ impl Original {
     }
 
     fn try_read(path: &Path, buffer: &mut Vec<u8>) -> Result<Self> {
-        let metadata = fs::metadata(path).context("cannot open")?;
-        // Before it is opened: a pipe would wait for a writer.
+        // Without waiting: a pipe would wait for a writer.
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open(path)
+            .context("cannot open")?;
+        let metadata = file.metadata().context("cannot open")?;
         ensure!(
             metadata.is_file(),
             "not a file; give a module, or a directory that has some"
@@ -62,22 +68,18 @@ impl Original {
             metadata.len() <= LARGEST,
             "larger than 2 GiB, which no kernel takes as a module"
         );
-        let file = fs::File::open(path).context("cannot open")?;
-        let metadata = file.metadata().context("cannot open")?;
-        buffer.clear();
-        // One octet more than expected, to see the end without growing.
-        buffer.reserve_exact(metadata.len() as usize + 1);
-        (&file)
-            .take(LARGEST + 1)
-            .read_to_end(buffer)
-            .context("cannot read")?;
-        let original = Original {
+        let size = metadata.len() as usize;
+        buffer.resize(size, 0);
+        match (&file).read_exact(buffer) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => bail!(CHANGED),
+            read => read.context("cannot read")?,
+        }
+        // If it grew, that shows before it is replaced.
+        Ok(Original {
             path: path.to_path_buf(),
             file,
             metadata,
-        };
-        ensure!(buffer.len() as u64 == original.metadata.len(), CHANGED);
-        Ok(original)
+        })
     }
 
     /// Fails if the path does not name the file any more that was read, as it was.
@@ -110,14 +112,9 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Writes a file, whose content is these parts, for `destination`: beside it, for its owner
-    /// only, and without a name where the file system can, so that a kill leaves nothing.
-    fn write(destination: &Path, parts: &[impl AsRef<[u8]>]) -> Result<Self> {
-        let target = match fs::symlink_metadata(destination) {
-            Ok(old) if old.is_symlink() => fs::canonicalize(destination)
-                .context("a symbolic link to nothing; make its target or remove it")?,
-            _ => destination.to_path_buf(),
-        };
+    /// Writes a file, whose content is these parts, beside `target`: for its owner only, and without
+    /// a name where the file system can, so that a kill leaves nothing.
+    fn write(destination: &Path, target: PathBuf, parts: &[impl AsRef<[u8]>]) -> Result<Self> {
         let (file, temporary) = match nameless(directory(&target)) {
             Some(file) => (file, None),
             None => {
@@ -126,9 +123,7 @@ impl Pending {
                 (file, Some(path))
             }
         };
-        for part in parts {
-            (&file).write_all(part.as_ref())?;
-        }
+        write_all(&file, parts)?;
         Ok(Pending {
             file,
             temporary,
@@ -140,8 +135,9 @@ impl Pending {
     /// Writes a file that is to have this mode. At no moment has anybody more access to the content
     /// than the mode gives.
     pub fn create(destination: &Path, mode: u32, parts: &[impl AsRef<[u8]>]) -> Result<Self> {
+        let target = target(destination)?;
         Self::explained(destination, || {
-            let pending = Self::write(destination, parts)?;
+            let pending = Self::write(destination, target, parts)?;
             let mode = fs::Permissions::from_mode(mode);
             pending.file.set_permissions(mode)?;
             Ok(pending)
@@ -154,8 +150,9 @@ impl Pending {
         like: &Original,
         parts: &[impl AsRef<[u8]>],
     ) -> Result<Self> {
+        let target = target(destination)?;
         Self::explained(destination, || {
-            let pending = Self::write(destination, parts)?;
+            let pending = Self::write(destination, target, parts)?;
             pending.resemble(like)?;
             Ok(pending)
         })
@@ -236,12 +233,6 @@ impl Pending {
     }
 
     fn explained<T>(destination: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        if fs::metadata(destination).is_ok_and(|old| old.permissions().readonly()) {
-            bail!(
-                "{}: write-protected, nothing was changed; chmod u+w it first",
-                destination.display()
-            );
-        }
         work().with_context(|| {
             format!(
                 "{}: cannot write, nothing was changed; see that {} is a writable directory and has room",
@@ -250,6 +241,43 @@ impl Pending {
             )
         })
     }
+}
+
+/// What a symbolic link points to, or the path itself if it is none; it may name nothing yet.
+fn target(destination: &Path) -> Result<PathBuf> {
+    let name = destination.display();
+    let (target, old) = match fs::symlink_metadata(destination) {
+        Ok(old) if old.is_symlink() => {
+            let target = fs::canonicalize(destination).with_context(|| {
+                format!("{name}: a symbolic link to nothing; make its target or remove it")
+            })?;
+            let old = fs::metadata(&target).ok();
+            (target, old)
+        }
+        old => (destination.to_path_buf(), old.ok()),
+    };
+    ensure!(
+        !old.is_some_and(|old| old.permissions().readonly()),
+        "{name}: write-protected, nothing was changed; chmod u+w it first"
+    );
+    Ok(target)
+}
+
+/// Writes all parts, in one call if the system does so.
+fn write_all(mut file: &fs::File, parts: &[impl AsRef<[u8]>]) -> io::Result<()> {
+    let slices = parts.iter().map(|part| IoSlice::new(part.as_ref()));
+    let mut slices: Vec<IoSlice<'_>> = slices.collect();
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The directory that a path names something in.
@@ -262,13 +290,16 @@ fn directory(path: &Path) -> &Path {
 
 /// A file without a name (`O_TMPFILE`), where there is such a thing and a way to name it later.
 fn nameless(directory: &Path) -> Option<fs::File> {
-    let file = fs::OpenOptions::new()
+    static CAN_BE_NAMED: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").exists());
+    if !*CAN_BE_NAMED {
+        return None;
+    }
+    fs::OpenOptions::new()
         .write(true)
         .mode(0o600)
         .custom_flags(OFlags::TMPFILE.bits() as i32)
         .open(directory)
-        .ok()?;
-    Path::new("/proc/self/fd").exists().then_some(file)
+        .ok()
 }
 
 fn temporary_name() -> tempfile::Builder<'static, 'static> {

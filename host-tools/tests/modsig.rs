@@ -129,6 +129,16 @@ fn bad_input_is_named_and_left_alone() {
         1,
         "missing.ko: cannot open: No such file",
     );
+    good(&run(&work, "mkfifo", &["pipe.ko"]));
+    fails(&sign("pipe.ko"), 1, "pipe.ko: not a file");
+    symlink("nowhere", path("dangling.ko")).unwrap();
+    fails(&sign("dangling.ko"), 1, "dangling.ko: cannot open");
+    let into_link = ["-s", "c.pem", "sha256", "c.pem", "m.ko", "dangling.ko"];
+    fails(
+        &run(&work, SIGN_FILE, &into_link),
+        1,
+        "dangling.ko: a symbolic link to nothing",
+    );
     fs::create_dir(path("nothing")).unwrap();
     fails(&sign("nothing"), 1, "no modules");
     assert_eq!(modsig(&work, &["sign"]).status.code(), Some(2));

@@ -181,6 +181,8 @@ struct Report<'a> {
     objects: Vec<Value>,
     output: Output,
     started: Instant,
+    /// Standard error is a terminal.
+    for_a_person: bool,
     progress: ProgressBar,
 }
 
@@ -197,6 +199,7 @@ impl<'a> Report<'a> {
             objects: vec![],
             output: Output(Ok(())),
             started: Instant::now(),
+            for_a_person: io::stderr().is_terminal(),
             progress: ProgressBar::with_draw_target(
                 Some(modules.len() as u64),
                 ProgressDrawTarget::hidden(),
@@ -212,9 +215,9 @@ impl<'a> Report<'a> {
             self.next += 1;
         }
         // What is over at once needs no bar.
-        if self.progress.is_hidden()
+        if self.for_a_person
+            && self.progress.is_hidden()
             && self.started.elapsed() > Duration::from_secs(1)
-            && io::stderr().is_terminal()
         {
             self.progress.set_draw_target(ProgressDrawTarget::stderr());
         }
