@@ -77,8 +77,9 @@ fn hash(hash: &image::Hash) -> String {
     format!("{kind}:{digits}")
 }
 
+/// One of the kernels that are booted by other tests, so that none is built for these alone.
 fn harness_kernel(series: &str, arch: &str) -> PathBuf {
-    script("kernel-build", &[series, arch, "c"])
+    script("kernel-build", &[series, arch, "permissive"])
 }
 
 fn every_form_of_a_harness_kernel(series: &str, arch: &str) {
@@ -113,6 +114,7 @@ fn kernel_7_3_for_x86_64() {
 }
 
 #[test]
+#[ignore = "no other test needs this kernel, and it takes minutes to build"]
 fn kernel_7_3_for_arm64() {
     every_form_of_a_harness_kernel("7.3", "arm64");
 }
@@ -174,7 +176,7 @@ fn zboot(name: &str, packed: &[u8], size_length: usize) -> Vec<u8> {
 
 #[test]
 fn efi_images_unpack_themselves() {
-    let image = harness_kernel("7.3", "arm64").join("kernel");
+    let image = harness_kernel("6.12", "arm64").join("kernel");
     let work = tempfile::tempdir().unwrap();
     let path = work.path().join("vmlinuz.efi");
     for (name, command) in PACKERS {
@@ -184,7 +186,7 @@ fn efi_images_unpack_themselves() {
         fs::write(&path, zboot(name, &packed, if sized { 4 } else { 0 })).unwrap();
         let read = read_image(&path);
         assert_eq!(read.layers, ["EFI zboot", name, "Image"]);
-        is_harness_kernel(&read, "7.3");
+        is_harness_kernel(&read, "6.12");
     }
     fs::write(&path, zboot("xz", &pack(&image, PACKERS[0].1, false), 0)).unwrap();
     refused(&path, "says that its content is packed with \"xz\"");
