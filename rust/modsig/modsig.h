@@ -5,8 +5,10 @@
  */
 
 #include <crypto/hash.h>
+#ifdef CONFIG_MODULE_SIG_RUST_KEYS
 #include <crypto/public_key.h>
 #include <keys/asymmetric-type.h>
+#endif
 #include <keys/system_keyring.h>
 #include <linux/errno.h>
 #include <linux/key.h>

@@ -6,12 +6,12 @@ mod common;
 
 use common::{file, trailer_of};
 use modsig::verify::{
-    trailer::{self, Split},
+    trailer::{self, Kind, Split},
     Error,
 };
 
 fn error(file: &[u8]) -> (Error, usize) {
-    let unsplit = trailer::split(file).expect_err("is refused");
+    let unsplit = trailer::split_known(file, |kind| kind == Kind::Pkcs7).expect_err("is refused");
     (unsplit.error, unsplit.module_len)
 }
 
@@ -22,6 +22,7 @@ fn splits_a_signed_file() {
     assert_eq!(
         split,
         Split {
+            kind: Kind::Pkcs7,
             content: common::CONTENT,
             message: b"message"
         }
@@ -101,4 +102,19 @@ fn type_counts_before_reserved_fields_and_after_the_length() {
     }
     bad[start + 8] = 0xff;
     assert!(matches!(error(&bad).0, Error::SignatureLength { .. }));
+}
+
+#[test]
+fn proofs_are_split_off_where_they_are_known() {
+    let mut file = file(b"message");
+    let id_type = file.len() - 38;
+    file[id_type] = 3;
+    let split = trailer::split(&file).unwrap();
+    assert_eq!((split.kind, split.message), (Kind::Merkle, &b"message"[..]));
+    assert_eq!(error(&file), (Error::UnknownIdType(3), file.len() - 28));
+    file[id_type + 1] = 1;
+    assert_eq!(
+        trailer::split(&file).unwrap_err().error,
+        Error::ReservedField
+    );
 }

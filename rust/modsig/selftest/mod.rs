@@ -14,8 +14,8 @@ use crate::{
         der::Reader,
         trailer,
         x509::{self, Certificate},
-        Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, KeyId, Keyring, Lookup,
-        Platform, PlatformError, PublicKey, Signature, Tree, Verification,
+        Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, KeyId, Keyring,
+        Lookup, Platform, PlatformError, PublicKey, Signature, Tree, Verification,
     },
 };
 
@@ -35,6 +35,13 @@ impl Platform for Trusting {
     type Key = PublicKey<'static>;
     type Hash = <Kernel as Platform>::Hash;
 
+    fn accepts(&self) -> Accepts {
+        Accepts {
+            keys: true,
+            hashes: None,
+        }
+    }
+
     fn tree(&self) -> Tree {
         Tree {
             certificate_hash: CertificateHash::None,
@@ -47,8 +54,8 @@ impl Platform for Trusting {
         Kernel.hash(algorithm)
     }
 
-    fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError> {
-        Kernel.digest(hash, content)
+    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+        Kernel.digest(hash, parts)
     }
 
     fn find_key(

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/crypto/hash.h`](srctree/include/crypto/hash.h)
 
-use core::{ffi::c_int, ptr::NonNull};
+use core::{ffi::c_int, marker::PhantomData, mem::MaybeUninit, ptr::NonNull};
 
 use kernel::bindings;
 
@@ -35,23 +35,88 @@ impl Shash {
         }
     }
 
-    /// Digests `content`, of at most `u32::MAX` octets.
-    pub(super) fn digest(&self, content: &[u8]) -> Result<Digest, PlatformError> {
-        let len =
-            u32::try_from(content.len()).map_err(|_| PlatformError(-(bindings::EFBIG as c_int)))?;
-        Digest::fill_with(self.algorithm, |octets| {
-            // SAFETY: `tfm` is valid by the type's invariant, `content` has `len` octets, and
-            // `octets` has room for the largest digest. The state is on the stack of the callee.
-            errno::from_int(unsafe {
-                bindings::crypto_shash_tfm_digest(
-                    self.tfm.as_ptr(),
-                    content.as_ptr(),
-                    len,
-                    octets.as_mut_ptr(),
-                )
-            })
+    /// Digests these parts, one behind the other; each has at most `u32::MAX` octets.
+    pub(super) fn digest(&self, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+        let mut state = State::new(self)?;
+        // The last part ends it; no part at all is as good as an empty one.
+        let (last, others): (&[u8], &[&[u8]]) = match parts {
+            [others @ .., last] => (last, others),
+            [] => (&[], &[]),
+        };
+        for part in others {
+            state.update(part)?;
+        }
+        Digest::fill_with(self.algorithm, |octets| state.finish(last, octets))
+    }
+}
+
+/// Octets that the state of a digest may have. C's `HASH_MAX_DESCSIZE` is less in every tree.
+const MAX_STATE: usize = 512;
+
+/// A digest under way: C's `SHASH_DESC_ON_STACK`.
+///
+/// # Invariants
+///
+/// `desc.tfm` is the transform of `hash`, whose state fits into `octets`, which follow `desc` without
+/// a gap; the state was initialised.
+#[repr(C, align(16))]
+struct State<'a> {
+    desc: bindings::shash_desc,
+    octets: MaybeUninit<[u8; MAX_STATE]>,
+    hash: PhantomData<&'a Shash>,
+}
+
+// The state starts where the descriptor ends.
+const _: () = assert!(
+    core::mem::offset_of!(State<'static>, octets) == core::mem::size_of::<bindings::shash_desc>()
+);
+
+impl<'a> State<'a> {
+    fn new(hash: &'a Shash) -> Result<Self, PlatformError> {
+        let tfm = hash.tfm.as_ptr();
+        // SAFETY: `tfm` is valid by its type's invariant.
+        if unsafe { bindings::crypto_shash_descsize(tfm) } as usize > MAX_STATE {
+            return Err(PlatformError(errno::ENOPKG));
+        }
+        // INVARIANT: the state fits, as was just seen; it is initialised below.
+        let mut state = State {
+            desc: bindings::shash_desc {
+                tfm,
+                ..Default::default()
+            },
+            octets: MaybeUninit::uninit(),
+            hash: PhantomData,
+        };
+        // SAFETY: `desc` has a valid transform, and room behind it for that transform's state.
+        errno::from_int(unsafe { bindings::crypto_shash_init(state.desc()) })?;
+        Ok(state)
+    }
+
+    /// The descriptor, for C, with a claim to all of `self`: the state is behind it.
+    fn desc(&mut self) -> *mut bindings::shash_desc {
+        core::ptr::from_mut(self).cast()
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<(), PlatformError> {
+        let len = length(part)?;
+        // SAFETY: by the type's invariant this is a digest under way; `part` has `len` octets.
+        errno::from_int(unsafe { bindings::crypto_shash_update(self.desc(), part.as_ptr(), len) })
+    }
+
+    fn finish(mut self, last: &[u8], digest: &mut [u8; Digest::MAX]) -> Result<(), PlatformError> {
+        let len = length(last)?;
+        let digest = digest.as_mut_ptr();
+        // SAFETY: by the type's invariant this is a digest under way; `last` has `len` octets, and
+        // `digest` has room for the largest digest.
+        errno::from_int(unsafe {
+            bindings::crypto_shash_finup(self.desc(), last.as_ptr(), len, digest)
         })
     }
+}
+
+/// A length as the crypto API takes it.
+fn length(octets: &[u8]) -> Result<u32, PlatformError> {
+    u32::try_from(octets.len()).map_err(|_| PlatformError(-(bindings::EFBIG as c_int)))
 }
 
 impl Drop for Shash {

@@ -10,13 +10,22 @@ use core::ffi::{c_int, CStr};
 use kernel::bindings;
 
 use crate::verify::{
-    cms::Dialect, Blacklist, CertificateHash, Digest, DigestAlgorithm, KeyId, Keyring, Lookup,
-    Platform, PlatformError, PublicKey, Signature, Tree, Verification,
+    cms::Dialect, Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, KeyId, Keyring,
+    Lookup, Platform, PlatformError, PublicKey, Signature, Tree, Verification,
 };
 
 pub(crate) mod errno;
 mod hash;
+#[cfg(CONFIG_MODULE_SIG_RUST_KEYS)]
 mod keyring;
+#[cfg(not(CONFIG_MODULE_SIG_RUST_KEYS))]
+#[path = "no_keyring.rs"]
+mod keyring;
+mod root;
+#[cfg(CONFIG_MODULE_SIG_RUST_KEYS)]
+mod signature;
+#[cfg(not(CONFIG_MODULE_SIG_RUST_KEYS))]
+#[path = "no_signature.rs"]
 mod signature;
 
 /// A string for C, whose characters are unsigned in the kernel. `CStr::as_ptr()` has core's idea
@@ -31,6 +40,13 @@ pub(crate) struct Kernel;
 impl Platform for Kernel {
     type Key = keyring::Key;
     type Hash = hash::Shash;
+
+    fn accepts(&self) -> Accepts {
+        Accepts {
+            keys: cfg!(CONFIG_MODULE_SIG_RUST_KEYS),
+            hashes: root::get(),
+        }
+    }
 
     fn tree(&self) -> Tree {
         Tree {
@@ -53,8 +69,8 @@ impl Platform for Kernel {
         hash::Shash::new(algorithm)
     }
 
-    fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError> {
-        hash.digest(content)
+    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+        hash.digest(parts)
     }
 
     fn find_key(

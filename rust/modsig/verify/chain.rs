@@ -253,7 +253,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     /// Digests; `None` if the algorithm is not built in.
     fn digest(&self, algorithm: DigestAlgorithm, octets: &[u8]) -> Result<Option<Digest>, Error> {
         match self.platform.hash(algorithm)? {
-            Some(hash) => Ok(Some(self.platform.digest(&hash, octets)?)),
+            Some(hash) => Ok(Some(self.platform.digest(&hash, &[octets])?)),
             None => Ok(None),
         }
     }

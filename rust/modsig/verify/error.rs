@@ -143,6 +143,22 @@ pub enum Error {
     /// The digest by which files are blacklisted is not built in, so the list cannot be asked.
     BlacklistDigest,
 
+    /// The kernel's root of module hashes was never written.
+    NoRoot,
+    /// A proof has not as many octets as the tree has levels.
+    ProofSize {
+        /// Levels of the kernel's tree.
+        levels: u32,
+        /// Octets of the proof.
+        octets: usize,
+    },
+    /// A proof is for a position that the tree does not have.
+    ProofPosition(u32),
+    /// The digest of proofs is not built in.
+    ProofDigest,
+    /// The proof does not lead from this module to the kernel's root.
+    BadProof,
+
     /// The platform failed in a way that says nothing of the module (for example out of memory).
     Platform(i32),
 }
@@ -235,7 +251,12 @@ impl Error {
             | Error::BadSignature
             | Error::Revoked
             | Error::Blacklisted
-            | Error::BlacklistDigest => Class::Rejected,
+            | Error::BlacklistDigest
+            | Error::NoRoot
+            | Error::ProofSize { .. }
+            | Error::ProofPosition(_)
+            | Error::ProofDigest
+            | Error::BadProof => Class::Rejected,
 
             Error::EmbeddedSignature(code)
             | Error::CertificateSignature(code)
@@ -259,7 +280,7 @@ impl fmt::Display for Error {
                 "trailer claims a signature of {claimed} octets, the file has {available} in front of it"
             ),
             Error::UnknownIdType(id) => {
-                write!(f, "signature type {id} is not supported, only PKCS#7 (2)")
+                write!(f, "signatures of type {id} are not supported by this kernel")
             }
             Error::ReservedField => f.write_str("a reserved field of the trailer is not zero"),
             Error::TooLarge => f.write_str("larger than 4 GiB"),
@@ -327,6 +348,19 @@ impl fmt::Display for Error {
             Error::Revoked => f.write_str("signer's key is revoked"),
             Error::Blacklisted => f.write_str("the file's hash is blacklisted"),
             Error::BlacklistDigest => f.write_str("the digest of blacklisted files is not built in"),
+            Error::NoRoot => f.write_str("this kernel's root of module hashes was never written"),
+            Error::ProofSize { levels, octets } => write!(
+                f,
+                "proof of {octets} octets for a tree of {levels} levels: of another build?"
+            ),
+            Error::ProofPosition(position) => write!(
+                f,
+                "proof for position {position}, which the tree does not have: of another build?"
+            ),
+            Error::ProofDigest => f.write_str("the digest of proofs is not built in"),
+            Error::BadProof => {
+                f.write_str("proof does not match: altered after the build, or of another build?")
+            }
             Error::Platform(code) => write!(f, "check could not be completed (error {code})"),
         }
     }

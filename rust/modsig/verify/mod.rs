@@ -8,6 +8,8 @@
 //!
 //! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
 //! [`Platform::find_key`] -> [`Platform::digest`] -> [`Platform::verify`] -> [`policy::decide`]
+//!
+//! or, without a key, [`trailer::split`] -> [`merkle::check`] -> [`policy::decide`].
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +18,7 @@ mod chain;
 pub mod cms;
 pub mod der;
 pub mod error;
+pub mod merkle;
 mod name;
 mod oid;
 pub mod policy;
@@ -31,7 +34,11 @@ pub use self::{
     x509::PublicKey,
 };
 
-use self::{chain::Chain, signers::Signers};
+use self::{
+    chain::Chain,
+    signers::Signers,
+    trailer::{Kind, Split},
+};
 
 /// The flags of finit_module(2) that matter here: each tells the loader to do without version
 /// information, as `modprobe --force` does.
@@ -84,6 +91,15 @@ pub enum Blacklist {
     Certificate,
     /// A module: the digest is of the whole file, trailer and marker included.
     File,
+}
+
+/// What a kernel takes as a reason to let a module in. One of the two may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepts {
+    /// Signatures by keys.
+    pub keys: bool,
+    /// Proofs that the module is of the tree with this root.
+    pub hashes: Option<merkle::Root>,
 }
 
 /// How the C verifier of a tree goes about things, where trees differ.
@@ -186,14 +202,17 @@ pub trait Platform {
     /// A digest algorithm, ready for use.
     type Hash;
 
+    /// What lets a module in.
+    fn accepts(&self) -> Accepts;
+
     /// How this tree's C verifier goes about things.
     fn tree(&self) -> Tree;
 
     /// Readies a digest algorithm; `None` if this platform does not have it.
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError>;
 
-    /// Digests `content`.
-    fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError>;
+    /// Digests these parts, one behind the other; at most `u32::MAX` octets each.
+    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError>;
 
     /// Looks for a key that is filed under the first identifier (either of its two), and, if a
     /// second one is given, has that as its SubjectKeyIdentifier. Without a first one, the second
@@ -226,7 +245,8 @@ pub struct Checked<'a> {
     pub module_len: usize,
     /// The signer at whom the verdict was reached; `None` if none was looked at.
     pub signer: Option<SignerInfo<'a>>,
-    /// Whether a trusted key has signed the module, and no signer speaks against it.
+    /// Whether a trusted key has signed the module and no signer speaks against it, or its proof is
+    /// right.
     pub result: Result<(), Error>,
 }
 
@@ -242,8 +262,17 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
     if flags.ignore_modversions || flags.ignore_vermagic {
         return without_signer(file.len(), Error::ForceLoaded);
     }
-    let (content, message) = match trailer::split(file) {
-        Ok(trailer::Split { content, message }) => (content, message),
+    let accepts = platform.accepts();
+    let is_known = |kind| match kind {
+        Kind::Pkcs7 => accepts.keys,
+        Kind::Merkle => accepts.hashes.is_some(),
+    };
+    let Split {
+        kind,
+        content,
+        message,
+    } = match trailer::split_known(file, is_known) {
+        Ok(split) => split,
         Err(unsplit) => return without_signer(unsplit.module_len, unsplit.error),
     };
     // The kernel's digests take their length as an `unsigned int`: C cuts it off.
@@ -251,7 +280,14 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
         return without_signer(content.len(), Error::TooLarge);
     }
     let mut signer = None;
-    let result = check_message(platform, file, content, message, &mut signer);
+    let vouched = match (kind, accepts.hashes) {
+        (Kind::Merkle, Some(root)) => merkle::check(platform, &root, content, message),
+        (Kind::Pkcs7, _) if accepts.keys => check_message(platform, content, message, &mut signer),
+        // Not known, so they do not come as far.
+        (Kind::Merkle, None) => Err(Error::UnknownIdType(trailer::ID_MERKLE)),
+        (Kind::Pkcs7, _) => Err(Error::UnknownIdType(trailer::ID_PKCS7)),
+    };
+    let result = vouched.and_then(|()| is_not_blacklisted(platform, file, &mut signer));
     Checked {
         module_len: content.len(),
         signer,
@@ -259,11 +295,10 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
     }
 }
 
-/// Checks a file's signature message; leaves in `signer` at whom the verdict was reached: if it
+/// Checks a module's signature message; leaves in `signer` at whom the verdict was reached: if it
 /// is good, the (last) one that a trusted key stands for.
 fn check_message<'a, P: Platform>(
     platform: &P,
-    file: &[u8],
     content: &[u8],
     message: &'a [u8],
     signer: &mut Option<SignerInfo<'a>>,
@@ -273,11 +308,19 @@ fn check_message<'a, P: Platform>(
     // C checks the signatures of certificates on themselves while it parses.
     let chain = Chain::new(platform, tree, message.certificates())?;
     let signed_data = message.signed_data()?;
-    Signers::new(platform, signed_data, chain, content).check(signer)?;
-    if !tree.file_hashes {
+    Signers::new(platform, signed_data, chain, content).check(signer)
+}
+
+/// Asks whether a file that somebody vouches for is refused nevertheless. Last, for it takes a
+/// digest of the whole file.
+fn is_not_blacklisted<P: Platform>(
+    platform: &P,
+    file: &[u8],
+    signer: &mut Option<SignerInfo<'_>>,
+) -> Result<(), Error> {
+    if !platform.tree().file_hashes {
         return Ok(());
     }
-    // The dearest question last: it takes a digest of the whole file.
     match is_file_blacklisted(platform, file) {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::Blacklisted),
@@ -302,7 +345,7 @@ fn is_file_blacklisted<P: Platform>(platform: &P, file: &[u8]) -> Result<bool, E
 /// The SHA-256 of `octets`, if it is built in.
 fn sha256<P: Platform>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
     match platform.hash(DigestAlgorithm::Sha256)? {
-        Some(hash) => platform.digest(&hash, octets).map(Some),
+        Some(hash) => platform.digest(&hash, &[octets]).map(Some),
         None => Ok(None),
     }
 }

@@ -341,7 +341,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         match (digest, hash) {
             (Some(digest), _) => Ok(digest),
             (None, None) => Err(Error::DigestNotBuiltIn),
-            (digest @ None, Some(hash)) => Ok(digest.insert(platform.digest(hash, content)?)),
+            (digest @ None, Some(hash)) => Ok(digest.insert(platform.digest(hash, &[content])?)),
         }
     }
 

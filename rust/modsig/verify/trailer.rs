@@ -14,12 +14,26 @@ pub const SIZE: usize = 12;
 /// `PKEY_ID_PKCS7`: the signature is a CMS message.
 pub const ID_PKCS7: u8 = 2;
 
+/// `PKEY_ID_MERKLE`, as proposed for the kernel: the signature is a proof for [`super::merkle`].
+pub const ID_MERKLE: u8 = 3;
+
+/// What a signature is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A CMS message ([`ID_PKCS7`]).
+    Pkcs7,
+    /// A proof that the module is of the kernel's build ([`ID_MERKLE`]).
+    Merkle,
+}
+
 /// A file taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split<'a> {
+    /// What the signature is.
+    pub kind: Kind,
     /// The module itself: what was signed, and what is loaded.
     pub content: &'a [u8],
-    /// The signature message.
+    /// The signature itself.
     pub message: &'a [u8],
 }
 
@@ -33,7 +47,12 @@ pub struct Unsplit {
     pub module_len: usize,
 }
 
-/// Splits `file` into the module and its signature.
+/// Splits `file` into the module and its signature, of any kind.
+pub fn split(file: &[u8]) -> Result<Split<'_>, Unsplit> {
+    split_known(file, |_| true)
+}
+
+/// Splits `file` into the module and its signature, which has to be of a kind that is known here.
 ///
 /// Only the last signature is split off: one below it is content.
 ///
@@ -41,7 +60,7 @@ pub struct Unsplit {
 /// can make a permissive kernel load the module, then the reserved fields.
 // Most of what an unsigned module costs would be handing the answer over.
 #[inline(always)]
-pub fn split(file: &[u8]) -> Result<Split<'_>, Unsplit> {
+pub fn split_known(file: &[u8], is_known: impl Fn(Kind) -> bool) -> Result<Split<'_>, Unsplit> {
     // C wants more than the marker, so a file that is nothing but a marker is unsigned.
     let body = match file.strip_suffix(MARKER) {
         Some(body) if !body.is_empty() => body,
@@ -73,15 +92,24 @@ pub fn split(file: &[u8]) -> Result<Split<'_>, Unsplit> {
             available: rest.len(),
         }))?;
 
-    if id_type != ID_PKCS7 {
+    let kind = match id_type {
+        ID_PKCS7 => Some(Kind::Pkcs7),
+        ID_MERKLE => Some(Kind::Merkle),
+        _ => None,
+    };
+    let Some(kind) = kind.filter(|&kind| is_known(kind)) else {
         return Err(fail(Error::UnknownIdType(id_type)));
-    }
+    };
     if [algo, hash, signer_len, key_id_len, pad0, pad1, pad2] != [0; 7] {
         return Err(fail(Error::ReservedField));
     }
 
     match (rest.get(..content_len), rest.get(content_len..)) {
-        (Some(content), Some(message)) => Ok(Split { content, message }),
+        (Some(content), Some(message)) => Ok(Split {
+            kind,
+            content,
+            message,
+        }),
         // `content_len` is less than `rest.len()`.
         _ => Err(fail(Error::TrailerTooShort)),
     }

@@ -8,8 +8,8 @@ use std::cell::RefCell;
 
 use modsig::verify::{
     cms::{self, Dialect, SignerInfo},
-    trailer, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, KeyId, Keyring, Lookup,
-    Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    trailer, Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, KeyId, Keyring,
+    Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 pub const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
@@ -377,6 +377,13 @@ impl Platform for Double {
     type Key = u8;
     type Hash = DigestAlgorithm;
 
+    fn accepts(&self) -> Accepts {
+        Accepts {
+            keys: true,
+            hashes: None,
+        }
+    }
+
     fn tree(&self) -> Tree {
         Tree {
             dialect: self.dialect,
@@ -390,7 +397,8 @@ impl Platform for Double {
         Ok(Some(algorithm).filter(|&algorithm| self.missing_hash != Some(algorithm)))
     }
 
-    fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError> {
+    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+        let content = &parts.concat()[..];
         let is_certificate = content.first() == Some(&0x30);
         self.ask(if is_certificate {
             "digest tbs"

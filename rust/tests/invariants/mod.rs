@@ -72,8 +72,10 @@ fn ending_in(part: &[u8], octets: &[u8], input: &[u8]) -> Range<usize> {
 /// split into makes up the file again.
 pub fn split(input: &[u8]) {
     let has_marker = input.len() > trailer::MARKER.len() && input.ends_with(trailer::MARKER);
-    match trailer::split(input) {
-        Ok(trailer::Split { content, message }) => {
+    match take_apart(input) {
+        Ok(trailer::Split {
+            content, message, ..
+        }) => {
             assert!(has_marker && !content.is_empty());
             assert_eq!(offset(content, input), 0);
             in_order(&[content, message], input);
@@ -456,7 +458,7 @@ pub fn decision(input: &[u8]) {
 }
 
 fn run<'w>(world: &'w World, file: &'w [u8]) -> (Checked<'w>, Recorder<'w>) {
-    let content = trailer::split(file).map_or(file, |split| split.content);
+    let content = take_apart(file).map_or(file, |split| split.content);
     let recorder = Recorder::new(world, content, file);
     let checked = check(&recorder, file, world.flags);
     (checked, recorder)
@@ -476,7 +478,7 @@ fn verdict(checked: &Checked<'_>, recorder: &Recorder<'_>) {
         return;
     }
     assert_eq!(checked.result == Err(Error::Unsigned), !has_marker);
-    let split = trailer::split(file);
+    let split = take_apart(file);
     let split_len = split.map_or_else(|unsplit| unsplit.module_len, |split| split.content.len());
     assert_eq!(checked.module_len, split_len);
     assert_eq!(checked.result == Err(Error::Platform(FAILURE)), failed);
@@ -508,7 +510,7 @@ fn verdict(checked: &Checked<'_>, recorder: &Recorder<'_>) {
 fn accepted(checked: &Checked<'_>, recorder: &Recorder<'_>) {
     let Recorder { world, file, .. } = recorder;
     let content = &file[..checked.module_len];
-    let message = trailer::split(file).expect("has a signature").message;
+    let message = take_apart(file).expect("has a signature").message;
     let signer = checked.signer.expect("has a signer");
 
     let parsed = cms::parse(message, world.tree.dialect).expect("was accepted");
@@ -560,7 +562,7 @@ fn work(recorder: &Recorder<'_>) {
     const S: usize = MAX_SIGNERS;
     const C: usize = MAX_CERTIFICATES;
     let Recorder { file, content, .. } = recorder;
-    let message_len = trailer::split(file).map_or(0, |split| split.message.len());
+    let message_len = take_apart(file).map_or(0, |split| split.message.len());
 
     let (mut of_file, mut of_message) = (0, 0);
     for event in recorder.events.borrow().iter() {
@@ -589,4 +591,9 @@ fn work(recorder: &Recorder<'_>) {
     assert!(find <= S * (C + 2) + 2 * (C + 2 * S));
     assert!(blacklisted <= C + 1);
     assert!(hash <= 3 * C + 5 * S + 1);
+}
+
+/// As a kernel with keys and without hashes splits files.
+fn take_apart(file: &[u8]) -> Result<trailer::Split<'_>, trailer::Unsplit> {
+    trailer::split_known(file, |kind| kind == trailer::Kind::Pkcs7)
 }

@@ -10,8 +10,8 @@
 use std::cell::RefCell;
 
 use modsig::verify::{
-    cms::Dialect, Blacklist, CertificateHash, Digest, DigestAlgorithm, Flags, KeyId, Keyring,
-    Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    cms::Dialect, Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, Flags, KeyId,
+    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 /// The error number of a call that fails.
@@ -197,6 +197,13 @@ impl Platform for Recorder<'_> {
     type Key = u8;
     type Hash = DigestAlgorithm;
 
+    fn accepts(&self) -> Accepts {
+        Accepts {
+            keys: true,
+            hashes: None,
+        }
+    }
+
     fn tree(&self) -> Tree {
         self.world.tree
     }
@@ -206,7 +213,10 @@ impl Platform for Recorder<'_> {
         self.ask(Event::Hash, there.then_some(algorithm))
     }
 
-    fn digest(&self, hash: &Self::Hash, content: &[u8]) -> Result<Digest, PlatformError> {
+    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+        let [content] = *parts else {
+            panic!("only proofs are digested in parts");
+        };
         super::offset(content, self.file);
         let of_file = address(content) == address(self.file);
         let first = match (of_file, self.world.tampered) {
