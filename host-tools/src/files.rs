@@ -6,15 +6,21 @@
 use std::{
     collections::HashSet,
     fs,
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, ErrorKind, IoSlice, Write},
     os::fd::AsRawFd,
-    os::unix::fs::{fchown, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{fchown, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::LazyLock,
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
-use rustix::fs::{linkat, syncfs, AtFlags, OFlags, CWD};
+use modsig::verify::trailer;
+use rustix::{
+    buffer::spare_capacity,
+    fs::{linkat, syncfs, AtFlags, OFlags, CWD},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use xattr::FileExt;
 
@@ -22,8 +28,22 @@ use xattr::FileExt;
 const LARGEST: u64 = i32::MAX as u64;
 
 /// What tells that a file is still the one it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp([i64; 2], [u64; 3]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp([i64; 2], [u64; 3]);
+
+impl Stamp {
+    /// Of the file that a path names now.
+    pub fn of(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path);
+        let metadata = metadata.with_context(|| format!("{}: cannot open", path.display()))?;
+        Ok(Stamp::from(&metadata))
+    }
+
+    /// Octets of the file.
+    fn size(&self) -> u64 {
+        self.1[2]
+    }
+}
 
 impl From<&fs::Metadata> for Stamp {
     fn from(metadata: &fs::Metadata) -> Self {
@@ -69,17 +89,27 @@ impl Original {
             "larger than 2 GiB, which no kernel takes as a module"
         );
         let size = metadata.len() as usize;
-        buffer.resize(size, 0);
-        match (&file).read_exact(buffer) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => bail!(CHANGED),
-            read => read.context("cannot read")?,
+        buffer.clear();
+        buffer.reserve(size);
+        while buffer.len() < size {
+            match rustix::io::read(&file, spare_capacity(buffer)) {
+                Ok(0) => bail!(CHANGED),
+                Ok(_) | Err(Errno::INTR) => (),
+                Err(error) => return Err(error).context("cannot read"),
+            }
         }
-        // If it grew, that shows before it is replaced.
+        // If it grew later, that shows before it is replaced.
+        ensure!(buffer.len() == size, CHANGED);
         Ok(Original {
             path: path.to_path_buf(),
             file,
             metadata,
         })
+    }
+
+    /// What the file was when it was read.
+    pub fn stamp(&self) -> Stamp {
+        Stamp::from(&self.metadata)
     }
 
     /// Fails if the path does not name the file any more that was read, as it was.
@@ -306,6 +336,51 @@ fn temporary_name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".modsig-");
     builder
+}
+
+/// Octets of the smallest pages in which files are kept in memory.
+const PAGE: u64 = 4096;
+
+/// Octets behind a signature.
+const TRAILER: usize = trailer::SIZE + trailer::MARKER.len();
+
+/// Writes another end of a module in place: all that stands behind `start`, which is where the module
+/// itself ends. Gives the new stamp, or nothing if the file is to be replaced instead.
+///
+/// No kill interrupts a write to one page. If the end is on two, the second one goes first, with a
+/// whole trailer: whoever sees it half done finds the module whole, and behind it what is no proof
+/// of anything. The file must not get shorter, nor have another name, under which it was meant to
+/// stay as it is. After a loss of power, it is not known what is there.
+pub fn replace_end(path: &Path, stamp: &Stamp, start: u64, end: &[u8]) -> Result<Option<Stamp>> {
+    let size = start + end.len() as u64;
+    let last_page = size.saturating_sub(1) / PAGE * PAGE;
+    let (first, second) = match last_page.checked_sub(start) {
+        Some(before) => end.split_at(before as usize),
+        None => (&[][..], end),
+    };
+    if stamp.size() > size || first.len() as u64 > PAGE || second.len() < TRAILER {
+        return Ok(None);
+    }
+    let write = || {
+        let file = match fs::OpenOptions::new().write(true).open(path) {
+            // Says more when it is to be replaced.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
+            file => file.context("cannot open for writing")?,
+        };
+        let opened = file.metadata().context("cannot open")?;
+        ensure!(Stamp::from(&opened) == *stamp, CHANGED);
+        if opened.nlink() != 1 || opened.permissions().readonly() {
+            return Ok(None);
+        }
+        for (part, at) in [(second, size - second.len() as u64), (first, start)] {
+            match file.write_at(part, at).context("cannot write")? {
+                written if written == part.len() => (),
+                _ => bail!("cannot write all of it; see that there is room, and build it again"),
+            }
+        }
+        Ok(Some(Stamp::from(&file.metadata()?)))
+    };
+    write().with_context(|| path.display().to_string())
 }
 
 /// Makes a file with this mode, or replaces one.

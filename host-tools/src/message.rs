@@ -3,7 +3,10 @@
 //! Writes the signature message: a CMS SignedData (RFC 5652) as modules have it, octet for octet
 //! what OpenSSL makes of it.
 
-use modsig::verify::{trailer, DigestAlgorithm, KeyAlgorithm};
+use modsig::verify::{
+    trailer::{self, Kind},
+    DigestAlgorithm, KeyAlgorithm,
+};
 
 /// One DER element.
 pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -167,7 +170,16 @@ pub fn signed_data(signers: &[SignerParts], certificates: &[u8]) -> Vec<u8> {
 /// What stands behind a message of this length (octets) at the end of a module:
 /// `struct module_signature` and the marker.
 pub fn trailer(message_len: u32) -> Vec<u8> {
-    let mut out = vec![0, 0, trailer::ID_PKCS7, 0, 0, 0, 0, 0];
+    trailer_of(Kind::Pkcs7, message_len)
+}
+
+/// What stands behind a signature of this kind and length.
+pub fn trailer_of(kind: Kind, message_len: u32) -> Vec<u8> {
+    let id = match kind {
+        Kind::Pkcs7 => trailer::ID_PKCS7,
+        Kind::Merkle => trailer::ID_MERKLE,
+    };
+    let mut out = vec![0, 0, id, 0, 0, 0, 0, 0];
     out.extend(message_len.to_be_bytes());
     out.extend_from_slice(trailer::MARKER);
     out

@@ -4,6 +4,7 @@
 
 use std::{
     num::NonZero,
+    panic,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
@@ -50,4 +51,33 @@ pub fn each<I: Sync, T: Send>(
             done(at, result);
         }
     });
+}
+
+/// Does `work` on each item, `jobs` at a time, and gives the results in the order of the items.
+///
+/// Nobody is woken for each result, as with [`each`]: for work that is over so soon that it counts.
+pub fn map<I: Sync, T: Send>(
+    items: &[I],
+    jobs: NonZero<usize>,
+    work: impl Fn(&mut Vec<u8>, &I) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let (mut buffer, mut done) = (vec![], vec![]);
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { break };
+            done.push((at, work(&mut buffer, item)));
+        }
+        done
+    };
+    let mut results: Vec<(usize, T)> = thread::scope(|scope| {
+        let jobs = 0..jobs.get().min(items.len());
+        let threads: Vec<_> = jobs.map(|_| scope.spawn(worker)).collect();
+        let done = threads.into_iter().map(|thread| thread.join());
+        done.flat_map(|done| done.unwrap_or_else(|reason| panic::resume_unwind(reason)))
+            .collect()
+    });
+    results.sort_unstable_by_key(|&(at, _)| at);
+    results.into_iter().map(|(_, result)| result).collect()
 }

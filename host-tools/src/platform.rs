@@ -8,13 +8,15 @@ use std::sync::Arc;
 use anyhow::Result;
 use modsig::verify::{
     cms::Dialect,
+    merkle,
     policy::{self, Decision},
-    Blacklist, CertificateHash, Checked, Class, Digest, DigestAlgorithm, KeyAlgorithm, KeyId,
-    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    Accepts, Blacklist, CertificateHash, Checked, Class, Digest, DigestAlgorithm, KeyAlgorithm,
+    KeyId, Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree,
+    Verification,
 };
 use openssl::{
     error::ErrorStack,
-    hash::{hash, MessageDigest},
+    hash::{Hasher, MessageDigest},
     md::Md,
     pkey::{Id, PKey, Public},
     pkey_ctx::PkeyCtx,
@@ -72,6 +74,7 @@ pub type MlDsaVerify = fn(KeyAlgorithm, &[u8], &[u8], &[u8]) -> Option<bool>;
 
 /// A kernel's view of the world: whom it trusts, whom it does not.
 pub struct Host {
+    accepts: Accepts,
     tree: Tree,
     trusted: Vec<Filed>,
     platform: Vec<Filed>,
@@ -100,6 +103,10 @@ impl Host {
     /// A kernel of this kind, which trusts nobody yet.
     pub fn new(tree: Tree) -> Self {
         Host {
+            accepts: Accepts {
+                keys: true,
+                hashes: None,
+            },
             tree,
             trusted: vec![],
             platform: vec![],
@@ -109,6 +116,16 @@ impl Host {
             left_out: vec![],
             ml_dsa: ml_dsa::verify,
         }
+    }
+
+    /// Takes modules that are of the tree with this root.
+    pub fn accept_hashes(&mut self, root: merkle::Root) {
+        self.accepts.hashes = Some(root);
+    }
+
+    /// Takes no module for a key's sake.
+    pub fn accept_no_keys(&mut self) {
+        self.accepts.keys = false;
     }
 
     /// Trusts a certificate as if it were built in.
@@ -182,6 +199,10 @@ impl Platform for Host {
     type Key = Key;
     type Hash = (DigestAlgorithm, MessageDigest);
 
+    fn accepts(&self) -> Accepts {
+        self.accepts
+    }
+
     fn tree(&self) -> Tree {
         self.tree
     }
@@ -196,9 +217,13 @@ impl Platform for Host {
     fn digest(
         &self,
         &(algorithm, digest): &Self::Hash,
-        content: &[u8],
+        parts: &[&[u8]],
     ) -> Result<Digest, PlatformError> {
-        let octets = hash(digest, content).map_err(openssl_error)?;
+        let mut hasher = Hasher::new(digest).map_err(openssl_error)?;
+        for part in parts {
+            hasher.update(part).map_err(openssl_error)?;
+        }
+        let octets = hasher.finish().map_err(openssl_error)?;
         Digest::fill_with(algorithm, |buffer| {
             buffer[..octets.len()].copy_from_slice(&octets);
             Ok(())

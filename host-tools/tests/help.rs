@@ -93,6 +93,7 @@ fn directory() -> TempDir {
         fs::write(path(name), [MODULE, name.as_bytes()].concat()).unwrap();
     }
     good(&run(&work, "xz", &["--check=crc32", "modules/a.ko"]));
+    build(work.path(), 3);
     fs::write(path("list"), "modules/a.ko.xz\nmodules/kernel/b.ko\n").unwrap();
     work
 }

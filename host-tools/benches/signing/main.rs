@@ -3,147 +3,271 @@
 //! Signing a distribution's modules, with the kernel's signer and with this one, beside what cannot
 //! be saved: the signatures themselves (`make bench`).
 
-mod measure;
-mod report;
-mod tree;
+#[path = "../common/mod.rs"]
+mod common;
+mod floor;
 
 use std::{
+    cmp::Ordering,
     fs,
-    io::Read,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::atomic::AtomicBool,
+    io::Write,
+    path::Path,
+    process::{Command, ExitCode},
 };
 
 use anyhow::Result;
-use clap::Parser;
-use measure::own_peak;
-use modsig_qemu::figures;
-use modsig_tools::{
-    files::{walk, Links},
-    parallel,
+use common::{
+    hash_command,
+    measure::Cost,
+    report::{Figures, Ratios, Target},
+    Arguments, Bench, Trees, MODSIG,
 };
-use openssl::hash::{hash, MessageDigest};
-use report::{Figures, Ratios, Target};
-use serde_json::json;
-use tree::*;
+use modsig_qemu::script::script;
+use modsig_tools::parallel;
+use openssl::hash::MessageDigest;
 
-/// Times the signing of a distribution's modules
-#[derive(Parser)]
-struct Arguments {
-    /// Rounds, in each of which everything is run once
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// 200 modules and 2 rounds: to see that it works
-    #[arg(long)]
-    quick: bool,
-    /// Directory, on the file system that is to be measured with, for copies of the modules
-    /// [default: the cache]
-    #[arg(long)]
-    work: Option<PathBuf>,
-    /// Where the figures go, besides those that are there already
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/bench.json"))]
-    json: PathBuf,
-    /// Only hash the modules below this directory (it runs itself so)
-    #[arg(long, hide = true)]
-    hash: Option<PathBuf>,
-    /// What cargo adds
-    #[arg(long, hide = true)]
-    bench: bool,
+/// The tree whose `sign-file` and `modules_install` are measured.
+const SERIES: &str = "7.3";
+
+struct Algorithm {
+    name: &'static str,
+    /// For `modsig keygen`.
+    kind: &'static str,
+    hash: &'static str,
+    /// For `openssl speed`.
+    speed: &'static str,
 }
 
+const ALGORITHMS: [Algorithm; 2] = [
+    Algorithm {
+        name: "RSA-4096/SHA-512",
+        kind: "rsa-4096",
+        hash: "sha512",
+        speed: "rsa4096",
+    },
+    Algorithm {
+        name: "P-384/SHA-384",
+        kind: "p384",
+        hash: "sha384",
+        speed: "ecdsap384",
+    },
+];
+
+const BARE: &str = "openssl speed";
+const STOCK: &str = "xargs sign-file";
+const OURS: &str = "modsig sign --no-sync";
+const SYNCED: &str = "modsig sign";
+const VERIFY: &str = "modsig verify";
+const INSPECT: &str = "modsig inspect";
+const HASH: &str = "read and hash with SHA-512";
+const COPY: &str = "cp -r";
+const UNSIGNED: &str = "modules_install unsigned";
+const INSTALL_STOCK: &str = "modules_install sign-file";
+const INSTALL_OURS: &str = "modules_install modsig";
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match &arguments.hash {
-        Some(directory) => hash_all(directory),
-        None => run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("signing: {error:#}");
-            ExitCode::FAILURE
+    common::main::<Signing>()
+}
+
+/// Everything that is measured.
+struct Signing {
+    /// With the kernel's `source` and `objects`, and the keys, in the cache; `tree` is a copy of the
+    /// modules, `installed` what make made.
+    trees: Trees,
+}
+
+impl Bench for Signing {
+    const NAME: &'static str = "signing";
+
+    fn digest() -> MessageDigest {
+        MessageDigest::sha512()
+    }
+
+    fn prepare(arguments: &Arguments) -> Result<Self> {
+        let trees = Trees::prepare(arguments)?;
+        for Algorithm { kind, .. } in &ALGORITHMS {
+            trees.keygen(kind)?;
+        }
+        let bench = Signing { trees };
+        bench.objects(&script("kernel-source", &[SERIES])?)?;
+        Ok(bench)
+    }
+
+    fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    fn round(&self, figures: &mut Figures) -> Result<()> {
+        let trees = &self.trees;
+        trees.fresh("tree")?;
+        figures.add("", COPY, trees.copy("copy")?);
+        fs::remove_dir_all(trees.path("copy"))?;
+        let mut hash = hash_command(&trees.path("plain"))?;
+        figures.add("", HASH, trees.measure(&mut hash)?);
+        for algorithm in &ALGORITHMS {
+            self.sign(algorithm, figures)?;
+        }
+        fs::remove_dir_all(trees.path("tree"))?;
+        figures.add("", UNSIGNED, self.install(None, "")?);
+        for algorithm in &ALGORITHMS {
+            for (what, modsig) in [(INSTALL_STOCK, ""), (INSTALL_OURS, MODSIG)] {
+                figures.add(algorithm.name, what, self.install(Some(algorithm), modsig)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, ratios: &mut Ratios<'_>) {
+        for Algorithm { name, .. } in &ALGORITHMS {
+            // What is to be reached.
+            let [most, least, install] = if name.starts_with("RSA") {
+                [Some(Target(Ordering::Less, 1.15)), None, None]
+            } else {
+                [
+                    None,
+                    Some(Target(Ordering::Greater, 5.0)),
+                    Some(Target(Ordering::Less, 1.0)),
+                ]
+            };
+            ratios.row(name, OURS, &[BARE], most);
+            ratios.row(name, OURS, &[BARE, HASH], None);
+            ratios.row(name, STOCK, &[OURS], least);
+            ratios.row(name, SYNCED, &[OURS], None);
+            ratios.row(name, INSTALL_OURS, &[UNSIGNED], install);
+            ratios.row(name, INSTALL_STOCK, &[INSTALL_OURS], None);
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
-    let bench = Bench::prepare(arguments.work.as_deref(), arguments.quick)?;
-    let rounds = if arguments.quick { 2 } else { arguments.rounds };
-    let (modules, octets) = (bench.modules.len(), bench.octets);
-    let load = || fs::read_to_string("/proc/loadavg");
-    let before = load()?;
-    let mut figures = Figures::default();
-    for round in 1..=rounds {
-        eprintln!("signing: round {round} of {rounds}");
-        bench.round(&mut figures)?;
+impl Signing {
+    /// A tree with modsig, and objects for it as if these modules had been built there.
+    fn objects(&self, source: &Path) -> Result<()> {
+        let (tree, objects) = (self.trees.cached("source"), self.trees.cached("objects"));
+        self.trees
+            .quietly(Command::new("cp").arg("-al").arg(source).arg(&tree))?;
+        script("integrate", &[&tree.display().to_string()])?;
+        fs::create_dir(&objects)?;
+        let wanted = objects.join("wanted");
+        fs::write(&wanted, "CONFIG_MODULES=y\nCONFIG_MODULE_SIG=y\n")?;
+        let wanted = format!("KCONFIG_ALLCONFIG={}", wanted.display());
+        for goals in [
+            &["allnoconfig", &wanted][..],
+            &["scripts", "include/config/kernel.release"],
+        ] {
+            self.trees.quietly(self.make().args(goals))?;
+        }
+
+        let mut order = fs::File::create(objects.join("modules.order"))?;
+        for name in &self.trees.modules {
+            writeln!(order, "{}", name.with_extension("o").display())?;
+            let object = objects.join(name);
+            fs::create_dir_all(object.parent().unwrap_or(&objects))?;
+            fs::copy(self.trees.path("plain").join(name), object)?;
+        }
+        for name in ["modules.builtin", "modules.builtin.modinfo"] {
+            fs::write(objects.join(name), "")?;
+        }
+        fs::create_dir_all(objects.join("certs"))?;
+        // For depmod: exported by the kernel is what modules use and no module exports.
+        let symbols = r#"find "$1" -name '*.ko' -exec nm {} + | awk '
+            $NF ~ /^__ksymtab_/ { has[substr($NF, 11)] }
+            $1 == "U" { uses[$2] }
+            END { for (name in uses) if (!(name in has)) print "ffffffff81000000 r __ksymtab_" name }
+            ' > "$2""#;
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", symbols, "sh"])
+            .arg(self.trees.path("plain"));
+        self.trees.quietly(shell.arg(objects.join("System.map")))
     }
 
-    let processor = processor()?;
-    let openssl = openssl::version::version();
-    println!(
-        "{modules} modules, {:.0} MB; {} x {processor}; {openssl}; {rounds} rounds",
-        octets as f64 / 1e6,
-        bench.processors,
-    );
-    print!("load before: {before}load after:  {}", load()?);
-    let rows = figures.table(modules, octets);
-    let own = own_peak()? as f64 / 1024.0;
-    println!("peak: of the largest process; - if it is below the {own:.1} MiB of this one");
-    let ratios = ratios(&figures);
-    let value = json!({
-        "modules": modules, "octets": octets, "rounds": rounds, "openssl": openssl,
-        "processor": processor, "processors": bench.processors, "load": [before.trim(), load()?.trim()],
-        "seconds": rows, "ratios": ratios,
-    });
-    figures::save(&arguments.json, &["host"], value)
-}
+    fn make(&self) -> Command {
+        let mut command = Command::new("make");
+        command.arg(format!("-j{}", parallel::processors()));
+        command.arg("-C").arg(self.trees.cached("source"));
+        command.arg(format!("O={}", self.trees.cached("objects").display()));
+        command
+    }
 
-fn processor() -> Result<String> {
-    let text = fs::read_to_string("/proc/cpuinfo")?;
-    let line = text.lines().find(|line| line.starts_with("model name"));
-    let name = line.and_then(|line| line.split_once(": "));
-    Ok(name
-        .map_or("unknown processor", |(_, name)| name)
-        .to_owned())
-}
-
-fn ratios(figures: &Figures) -> serde_json::Value {
-    let mut ratios = Ratios::of(figures);
-    for Algorithm { name, .. } in &ALGORITHMS {
-        // What is to be reached.
-        let [most, least, install] = if name.starts_with("RSA") {
-            [Some(Target::AtMost(1.15)), None, None]
-        } else {
-            [None, Some(Target::AtLeast(5.0)), Some(Target::AtMost(1.0))]
+    fn sign(&self, algorithm: &Algorithm, figures: &mut Figures) -> Result<()> {
+        let Algorithm {
+            name, kind, hash, ..
+        } = algorithm;
+        let tree = self.trees.path("tree");
+        let key = self.trees.cached(&format!("{kind}.key"));
+        let certificate = self.trees.cached(&format!("{kind}.cert"));
+        let modsig = |what: &str| {
+            let mut command = Command::new(MODSIG);
+            command.arg(what).arg(&tree);
+            command
         };
-        ratios.row(name, OURS, &[BARE], most);
-        ratios.row(name, OURS, &[BARE, HASH], None);
-        ratios.row(name, STOCK, &[OURS], least);
-        ratios.row(name, SYNCED, &[OURS], None);
-        ratios.row(name, INSTALL_OURS, &[UNSIGNED], install);
-        ratios.row(name, INSTALL_STOCK, &[INSTALL_OURS], None);
-    }
-    ratios.json()
-}
+        let sign = |options: &[&str]| {
+            let mut command = modsig("sign");
+            command.args(options).args(["--hash", hash]);
+            command.arg("--key").arg(&key);
+            command.arg("--cert").arg(&certificate);
+            command
+        };
+        let sign_file = self.trees.cached("objects/scripts/sign-file");
+        let signer = [&*sign_file, Path::new(hash), &key, &certificate];
+        let stock = self.trees.on_each("tree", signer)?;
+        let mut add = |what, cost| figures.add(name, what, cost);
 
-/// What `--hash` does: reads and hashes each module, as many at once as there are processors.
-fn hash_all(directory: &Path) -> Result<()> {
-    let found = walk(&[directory.to_path_buf()], Links::Leave);
-    let found: Vec<_> = found.into_iter().flatten().collect();
-    let work = |buffer: &mut Vec<u8>, path: &Path| -> Result<()> {
-        buffer.clear();
-        fs::File::open(path)?.read_to_end(buffer)?;
-        hash(MessageDigest::sha512(), buffer)?;
+        let bare = floor::bare(
+            algorithm.speed,
+            self.trees.modules.len(),
+            parallel::processors().get(),
+        )?;
+        add(BARE, bare);
+        for (what, mut command) in [
+            (STOCK, stock),
+            (SYNCED, sign(&[])),
+            (OURS, sign(&["--no-sync"])),
+        ] {
+            self.trees.fresh("tree")?;
+            add(what, self.trees.measure(&mut command)?);
+            let cost = self.verify(algorithm, &tree)?;
+            if what == OURS {
+                add(VERIFY, cost);
+            }
+        }
+        add(INSPECT, self.trees.measure(&mut modsig("inspect"))?);
         Ok(())
-    };
-    let mut result = Ok(());
-    parallel::each(
-        &found,
-        parallel::processors(),
-        &AtomicBool::new(false),
-        |buffer, found| work(buffer, &found.path),
-        |_, done| result = std::mem::replace(&mut result, Ok(())).and(done),
-    );
-    result
+    }
+
+    /// That all is signed, whoever did it.
+    fn verify(&self, algorithm: &Algorithm, directory: &Path) -> Result<Cost> {
+        let certificate = self.trees.cached(&format!("{}.cert", algorithm.kind));
+        let mut verify = Command::new(MODSIG);
+        verify.arg("verify").arg(directory);
+        self.trees.measure(verify.arg("--cert").arg(certificate))
+    }
+
+    /// `make modules_install`, signing or not.
+    fn install(&self, algorithm: Option<&Algorithm>, modsig: &str) -> Result<Cost> {
+        let installed = self.trees.path("installed");
+        if installed.exists() {
+            fs::remove_dir_all(&installed)?;
+        }
+        let mut make = self.make();
+        make.arg("modules_install");
+        make.arg(format!("INSTALL_MOD_PATH={}", installed.display()));
+        make.arg(format!("MODSIG={modsig}"));
+        if let Some(Algorithm { kind, hash, .. }) = algorithm {
+            let key = self.trees.cached(&format!("{kind}.key"));
+            make.arg("CONFIG_MODULE_SIG_ALL=y");
+            make.arg(format!("CONFIG_MODULE_SIG_HASH={hash}"));
+            make.arg(format!("CONFIG_MODULE_SIG_KEY={}", key.display()));
+            let certificate = self.trees.cached("objects/certs/signing_key.x509");
+            fs::copy(self.trees.cached(&format!("{kind}.cert")), certificate)?;
+        } else {
+            make.arg("CONFIG_MODULE_SIG_ALL=");
+        }
+        self.trees.settle()?;
+        let cost = self.trees.measure(&mut make)?;
+        if let Some(algorithm) = algorithm {
+            self.verify(algorithm, &installed)?;
+        }
+        Ok(cost)
+    }
 }

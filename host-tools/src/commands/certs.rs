@@ -7,10 +7,10 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use modsig::verify::der::Reader;
+use modsig::verify::{der::Reader, merkle::HASH_SIZE};
 use modsig_tools::{
     files,
-    image::{self, Evidence, Hash, Image, List},
+    image::{self, Evidence, Hash, Hashes, Image, List},
     signer::{key_algorithm, CertificateIds},
 };
 use openssl::{
@@ -86,6 +86,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let _ = write!(text, "\n  {kind} {}", hex(digest));
         hashes.push(json!({ "kind": kind, "digest": hex(digest) }));
     }
+    if let Some(Hashes { root, keys }) = &image.hashes {
+        let what = match (root.hash == [0; HASH_SIZE], keys) {
+            (true, _) => "none yet, so that no module is let in by its hash",
+            (false, true) => "modules of its build are let in by their hashes, others by keys",
+            (false, false) => "only modules of its build are let in, whoever signed others",
+        };
+        let _ = write!(
+            text,
+            "\n\nroot of module hashes: {what}\n  levels: {}\n  root: {}",
+            root.levels,
+            hex(&root.hash)
+        );
+    }
     if arguments.json {
         report::print(
             &json!({
@@ -97,6 +110,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                     Evidence::Nothing => "nothing",
                 },
                 "certificates": objects, "blacklist": hashes,
+                "hashes": image.hashes.map(|Hashes { root, keys }| json!({
+                    "levels": root.levels, "root": hex(&root.hash), "keys": keys,
+                })),
             })
             .to_string(),
         )?;

@@ -6,7 +6,8 @@
 //! two spaces, what it means; lines indented by more go on with that. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
 //! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
 //! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
-//! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts.
+//! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts;
+//! vmlinux, modules.order and lib/ of a build with CONFIG_MODULE_SIG_RUST_HASHES.
 
 pub(super) const MODSIG: &str = "\
 Exit status:
@@ -126,6 +127,28 @@ Examples:
     modsig sign --key key.pem --cert cert.pem --detached module.ko
     modsig attach --cert cert.pem module.ko
     modsig verify --cert cert.pem module.ko";
+
+pub(super) const HASHES: &str = "\
+Exit status:
+  0  kernel and modules belong together (now)
+  1  with --check, they do not; with --attach-to, some modules have no proof
+  2  nothing was done, or the root was not written because a module has no proof
+
+Files:
+  modules.hashes  beside vmlinux: which module has which hash; may be removed
+  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
+
+Examples:
+  After a build, before the boot image is made:
+    modsig hashes --modules modules.order --vmlinux vmlinux
+  Does this kernel take these modules?
+    modsig hashes --check --modules modules.order --vmlinux vmlinux
+  Modules that were stripped as they were installed:
+    modsig hashes --modules modules.order --vmlinux vmlinux --stripped-by 'strip --strip-debug'
+    mkdir installed
+    cp -r lib installed
+    find installed -name '*.ko' -exec strip --strip-debug {} +
+    modsig hashes --modules modules.order --vmlinux vmlinux --attach-to installed";
 
 pub(super) const CERTS: &str = "\
 Exit status:

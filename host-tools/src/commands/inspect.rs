@@ -3,7 +3,10 @@
 use std::{fmt::Write, process::ExitCode};
 
 use anyhow::{Context, Result};
-use modsig::verify::{cms, trailer};
+use modsig::verify::{
+    cms, merkle,
+    trailer::{self, Kind},
+};
 use modsig_tools::{
     files::{Found, Links, Original},
     module::Module,
@@ -41,6 +44,29 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
         Ok(split) => split,
         Err(unsplit) => return bad(unsplit.error.to_string()),
     };
+    let (module, signature) = (split.content.len(), split.message.len());
+    let mut text = match compression {
+        Some(name) => format!("file of {size} bytes, {name}; inside a "),
+        None => String::new(),
+    };
+    if split.kind == Kind::Merkle {
+        let Some((position, siblings)) = merkle::parse(split.message) else {
+            return bad(format!("proof of {signature} octets, which none has"));
+        };
+        let levels = siblings.len() / merkle::HASH_SIZE;
+        let _ = write!(
+            text,
+            "module of {module} bytes, proof of {signature} bytes: position {position} of a tree of {levels} levels"
+        );
+        if trailer::split(split.content).is_ok() {
+            text.push_str("\n  below it is a signature, which counts for nothing");
+        }
+        let json = json!({
+            "size": size, "compression": compression, "module": module, "signature": signature,
+            "position": position, "levels": levels, "misplaced": opened.misplaced,
+        });
+        return Done::good("with a proof", text, json);
+    }
     let newest = cms::Dialect {
         ml_dsa: true,
         ml_dsa_attributes: true,
@@ -51,11 +77,6 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
         Ok(Err(error)) | Err(&error) => return bad(error.to_string()),
     };
     let certificates = parsed.map_or(0, |parsed| parsed.certificates().encoded().count());
-    let (module, signature) = (split.content.len(), split.message.len());
-    let mut text = match compression {
-        Some(name) => format!("file of {size} bytes, {name}; inside a "),
-        None => String::new(),
-    };
     let _ = write!(
         text,
         "module of {module} bytes, signature of {signature} bytes"

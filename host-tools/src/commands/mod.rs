@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod attach;
 mod certs;
+mod hashes;
 mod help;
 mod inspect;
 mod keygen;
@@ -76,6 +77,16 @@ pub(crate) enum Command {
     /// key made it over this very module. Nothing is accepted unverified.
     #[command(after_long_help = help::ATTACH, verbatim_doc_comment)]
     Attach(attach::Arguments),
+    /// Let the kernel know its modules by their hashes, without any key
+    ///
+    /// Makes a Merkle tree over the modules of a build, writes its root into vmlinux, and appends to
+    /// each module the proof that it is in the tree. A kernel with CONFIG_MODULE_SIG_RUST_HASHES
+    /// lets exactly these modules in. Kbuild calls this before it makes a boot image of vmlinux.
+    ///
+    /// Only what has changed since the last time is read again: what is known of the modules is
+    /// kept beside vmlinux, in modules.hashes. If one module cannot be taken, nothing is written.
+    #[command(after_long_help = help::HASHES, verbatim_doc_comment)]
+    Hashes(hashes::Arguments),
     /// List the certificates that a kernel image has built in
     ///
     /// Unpacks the image, and lists the certificates of the builtin trusted keyring, those that are
@@ -108,6 +119,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Strip(arguments) => strip::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
+        Command::Hashes(arguments) => hashes::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),

@@ -15,6 +15,13 @@ pub(crate) struct Sync {
     no_sync: bool,
 }
 
+impl Sync {
+    /// Whether the disk is waited for.
+    pub(crate) fn waits(&self) -> bool {
+        !self.no_sync
+    }
+}
+
 /// A module that is dealt with, but for its new content (if it has any) taking its name, in place
 /// of the original (if there is one).
 pub(crate) struct Replaced {
@@ -33,9 +40,9 @@ pub(crate) struct Batch {
 const LARGEST: usize = 128;
 
 impl Batch {
-    pub(crate) fn new(Sync { no_sync }: &Sync) -> Self {
+    pub(crate) fn new(sync: &Sync) -> Self {
         Batch {
-            sync: !no_sync,
+            sync: sync.waits(),
             waiting: vec![],
         }
     }

@@ -30,7 +30,7 @@ use signal_hook::{
     flag,
 };
 
-/// Which modules, and how to tell about them.
+/// Which modules, and how to go about them.
 #[derive(clap::Args)]
 pub(crate) struct Modules {
     /// Modules, or directories with modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst)
@@ -39,6 +39,13 @@ pub(crate) struct Modules {
     /// Read more paths from this file, one in a line ("-": standard input)
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How many modules at a time, and what to tell about them.
+#[derive(clap::Args)]
+pub(crate) struct How {
     /// Modules to work on at once [default: one per processor]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -47,7 +54,7 @@ pub(crate) struct Modules {
     verbose: bool,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// What became of one file.
@@ -113,6 +120,43 @@ impl Modules {
         Ok(found)
     }
 
+    /// [`How::each`]; to find nothing is an error, unless there was a list, which may well be empty.
+    pub(crate) fn each<T: Send>(
+        &self,
+        modules: Vec<Result<Found, Missing>>,
+        work: impl Fn(&mut Vec<u8>, &Found) -> Result<T> + Sync,
+        finish: impl FnMut(Option<(usize, T)>) -> Vec<(usize, Result<Done>)>,
+    ) -> Result<ExitCode> {
+        let nothing = modules.is_empty() && self.files_from.is_none();
+        let result = self.how.each(modules, work, finish)?;
+        if nothing {
+            eprintln!("modsig: no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found");
+            return Ok(ExitCode::FAILURE);
+        }
+        Ok(result)
+    }
+
+    /// As [`Self::each`], where all is done at once.
+    pub(crate) fn each_alone(
+        &self,
+        modules: Vec<Result<Found, Missing>>,
+        work: impl Fn(&mut Vec<u8>, &Found) -> Result<Done> + Sync,
+    ) -> Result<ExitCode> {
+        self.each(modules, work, at_once)
+    }
+}
+
+/// What there is to finish where all is done at once.
+pub(crate) fn at_once(done: Option<(usize, Done)>) -> Vec<(usize, Result<Done>)> {
+    done.map(|(at, done)| (at, Ok(done))).into_iter().collect()
+}
+
+impl How {
+    /// As many as were asked for, or there are processors.
+    pub(crate) fn jobs(&self) -> NonZero<usize> {
+        self.jobs.unwrap_or_else(parallel::processors)
+    }
+
     /// Does `work` on each module, many at once, and then `finish` with what came of it on this
     /// thread, which may keep it back for a while. Says what became of each, in order, and sums up.
     ///
@@ -130,10 +174,9 @@ impl Modules {
             flag::register(signal, stop.clone())?;
         }
         let mut report = Report::new(self, &modules);
-        let jobs = self.jobs.unwrap_or_else(parallel::processors);
         parallel::each(
             &modules,
-            jobs,
+            self.jobs(),
             &stop,
             |buffer, module| module.as_ref().ok().map(|found| work(buffer, found)),
             |at, result| match result {
@@ -144,17 +187,6 @@ impl Modules {
         );
         report.take(finish(None));
         report.end(stop.load(Ordering::Relaxed))
-    }
-
-    /// As [`Self::each`], where all is done at once.
-    pub(crate) fn each_alone(
-        &self,
-        modules: Vec<Result<Found, Missing>>,
-        work: impl Fn(&mut Vec<u8>, &Found) -> Result<Done> + Sync,
-    ) -> Result<ExitCode> {
-        self.each(modules, work, |done| {
-            done.map(|(at, done)| (at, Ok(done))).into_iter().collect()
-        })
     }
 }
 
@@ -171,7 +203,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 struct Report<'a> {
-    options: &'a Modules,
+    options: &'a How,
     modules: &'a [Result<Found, Missing>],
     /// Came before their turn.
     waiting: BTreeMap<usize, Result<Done>>,
@@ -187,7 +219,7 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(options: &'a Modules, modules: &'a [Result<Found, Missing>]) -> Self {
+    fn new(options: &'a How, modules: &'a [Result<Found, Missing>]) -> Self {
         let style = ProgressStyle::with_template("{pos} of {len} modules [{wide_bar}] {eta}");
         Report {
             options,
@@ -276,13 +308,8 @@ impl<'a> Report<'a> {
         if interrupted && left > 0 {
             eprintln!("modsig: interrupted; {left} modules are as they were");
         }
-        // A list may well be empty: a kernel can have no modules.
-        let nothing = self.modules.is_empty() && self.options.files_from.is_none();
-        if nothing {
-            eprintln!("modsig: no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found");
-        }
         self.output.0?;
-        let fine = self.bad + left == 0 && !nothing;
+        let fine = self.bad + left == 0;
         Ok(ExitCode::from(u8::from(!fine)))
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(path) = &arguments.kernel {
         let image = image::read(path)?;
         let named = || path.display().to_string();
-        if image.evidence == Evidence::Nothing {
+        if image.evidence == Evidence::Nothing && image.accepts_keys() && image.hashes.is_none() {
             let none = "no certificates found in it; modsig certs says what that may mean";
             report::complain(&anyhow!(none).context(named()));
         }
@@ -93,7 +93,12 @@ fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done
         [Mode::Permissive, Mode::Enforcing, Mode::Lockdown].map(|mode| outcome(&checked, mode));
     let signer = checked.signer.map(|signer| signer.to_string());
     let reason = checked.result.err().map(|error| error.to_string());
-    let mut text = reason.as_deref().unwrap_or("good").to_owned();
+    let by_hash = checked.result.is_ok() && checked.signer.is_none();
+    let mut text = match &reason {
+        Some(reason) => reason.clone(),
+        None if by_hash => "good, by its hash".to_owned(),
+        None => "good".to_owned(),
+    };
     if let Some(signer) = &signer {
         text += &format!("; signer {signer}");
     }
@@ -103,7 +108,7 @@ fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done
         );
     }
     let json = json!({
-        "good": reason.is_none(), "reason": reason, "signer": signer,
+        "good": reason.is_none(), "reason": reason, "signer": signer, "by_hash": by_hash,
         "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
     });
     Ok(match checked.result {

@@ -388,6 +388,9 @@ fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
         }
     }
     match checked.result {
+        Ok(()) if checked.signer.is_none() => {
+            answer.say("its proof is right: it is a module of this kernel's own build");
+        }
         Ok(()) => {
             answer.say("the signature is good, and its key is trusted");
             if let Some(by) = checked
@@ -520,6 +523,27 @@ fn bad_signature(
         Error::Blacklisted => {
             answer.say("this very file is refused, by its hash: it is known to be dangerous");
             answer.advise("get a newer version of the module");
+        }
+        Error::UnknownIdType(trailer::ID_MERKLE) => {
+            answer.say("it has a proof that it is of some kernel's build, in place of a signature. That counts with kernels that know their modules by their hashes (CONFIG_MODULE_SIG_RUST_HASHES), and nothing says that this is one");
+            answer.advise("ask about its kernel: modsig why --kernel IMAGE");
+            answer.advise(sign_with_own(path));
+        }
+        Error::UnknownIdType(trailer::ID_PKCS7) => {
+            answer.say("it is signed with a key, and this kernel goes by no keys: it takes the modules of its own build only (CONFIG_MODULE_SIG_RUST_KEYS is not set)");
+            answer.advise("install the module that was built with this kernel, or build it in the kernel's tree");
+            answer
+                .advise("or build the kernel with CONFIG_MODULE_SIG_RUST_KEYS=y and a trusted key");
+        }
+        Error::NoRoot => {
+            answer.say("the kernel is to know its modules by their hashes, but none were put into it: its boot image was made without modsig hashes");
+            answer.advise(
+                "build it again with make, which runs modsig hashes before it makes the boot image",
+            );
+        }
+        Error::ProofSize { .. } | Error::ProofPosition(_) | Error::BadProof => {
+            answer.say("it has a proof that it is of a kernel's build, but not of this kernel's: it was altered after the build, as by strip, or kernel and modules are of two builds");
+            answer.advise("install kernel and modules of one build, both; modsig hashes --check says which belong together");
         }
         Error::UnknownDigest(_)
         | Error::UnknownKeyAlgorithm(_)
@@ -665,14 +689,5 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
 
 /// The release that a module says it is built for.
 fn built_for(file: &[u8]) -> Option<&str> {
-    const FIELD: &[u8] = b"\0vermagic=";
-    let at = file
-        .windows(FIELD.len())
-        .position(|window| window == FIELD)?;
-    let rest = &file[at + FIELD.len()..];
-    let end = rest
-        .iter()
-        .take(128)
-        .position(|&octet| octet == b' ' || octet == 0)?;
-    std::str::from_utf8(&rest[..end]).ok()
+    image::vermagic(file)?.split(' ').next()
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! ELF files (`include/uapi/linux/elf.h`): a kernel's parts in memory, and its symbols.
+//! ELF files (`include/uapi/linux/elf.h`): a kernel's parts in memory, its symbols, and where its
+//! sections are.
+
+use std::ops::Range;
 
 use anyhow::{bail, ensure, Context, Result};
 
@@ -24,37 +27,88 @@ fn number<const N: usize>(octets: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(number)
 }
 
-/// Takes the parts of a kernel out of an ELF file.
-pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
-    let header = source.piece(0, HEADER)?;
-    let u16_at = |at| number::<2>(&header, at) as u16;
-    ensure!(
-        u16_at(16) != ET_REL,
-        "this is a module or an object file, not a kernel image"
-    );
-    let machine = match (&header[4..6], u16_at(18)) {
-        ([2, 1], 62) => Machine::X86,
-        ([2, 1], 183) => Machine::Arm64,
-        (_, machine) => bail!(
-            "an ELF file for another machine (e_machine {machine}, class {}, data {}); only x86_64 and little-endian arm64 are understood",
-            header[4],
-            header[5]
-        ),
-    };
-    let table = |offset_at, size_at, count_at, entry: u16| -> Result<Vec<Vec<u8>>> {
-        let count = u16_at(count_at);
+/// The header of an ELF file, for a machine that is known.
+struct Header<'a> {
+    source: &'a dyn Source,
+    octets: Vec<u8>,
+    machine: Machine,
+}
+
+impl<'a> Header<'a> {
+    fn read(source: &'a dyn Source) -> Result<Self> {
+        let octets = source.piece(0, HEADER)?;
+        let machine = match (&octets[4..6], number::<2>(&octets, 18)) {
+            ([2, 1], 62) => Machine::X86,
+            ([2, 1], 183) => Machine::Arm64,
+            (_, machine) => bail!(
+                "an ELF file for another machine (e_machine {machine}, class {}, data {}); only x86_64 and little-endian arm64 are understood",
+                octets[4],
+                octets[5]
+            ),
+        };
+        Ok(Header {
+            source,
+            octets,
+            machine,
+        })
+    }
+
+    fn u16(&self, at: usize) -> u16 {
+        number::<2>(&self.octets, at) as u16
+    }
+
+    /// A table of headers, of which this header has offset, size of an entry, and count.
+    fn table(&self, offset: usize, size: usize, count: usize, entry: u16) -> Result<Vec<Vec<u8>>> {
+        let count = self.u16(count);
         ensure!(
-            count == 0 || u16_at(size_at) == entry,
+            count == 0 || self.u16(size) == entry,
             "its ELF headers are damaged; copy it again"
         );
         let size = u64::from(count) * u64::from(entry);
-        let octets = source.piece(number::<8>(&header, offset_at), size)?;
+        let offset = number::<8>(&self.octets, offset);
+        let octets = self.source.piece(offset, size)?;
         Ok(octets.chunks(entry.into()).map(<[u8]>::to_vec).collect())
+    }
+
+    fn sections(&self) -> Result<Vec<Vec<u8>>> {
+        self.table(40, 58, 60, SECTION_HEADER)
+            .context("section headers")
+    }
+}
+
+/// Where the content of a section is in an ELF file, if there is one of this name.
+pub(super) fn section(source: &dyn Source, name: &str) -> Result<Option<Range<u64>>> {
+    let header = Header::read(source)?;
+    let sections = header.sections()?;
+    let place = |section: &[u8]| (number::<8>(section, 24), number::<8>(section, 32));
+    let Some(names) = sections.get(usize::from(header.u16(62))) else {
+        return Ok(None);
     };
+    let (offset, size) = place(names);
+    let names = source.piece(offset, size)?;
+    let wanted = [name.as_bytes(), b"\0"].concat();
+    let found = sections.iter().find(|section| {
+        let at = number::<4>(section, 0) as usize;
+        names.get(at..).is_some_and(|at| at.starts_with(&wanted))
+    });
+    Ok(found.map(|section| {
+        let (offset, size) = place(section);
+        offset..offset.saturating_add(size)
+    }))
+}
+
+/// Takes the parts of a kernel out of an ELF file.
+pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
+    let header = Header::read(source)?;
+    ensure!(
+        header.u16(16) != ET_REL,
+        "this is a module or an object file, not a kernel image"
+    );
 
     let mut segments = vec![];
     let mut total = 0u64;
-    for program_header in table(32, 54, 56, PROGRAM_HEADER).context("program headers")? {
+    let program_headers = header.table(32, 54, 56, PROGRAM_HEADER);
+    for program_header in program_headers.context("program headers")? {
         if number::<4>(&program_header, 0) as u32 != PT_LOAD {
             continue;
         }
@@ -71,7 +125,7 @@ pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
         "an ELF file in which nothing is to be loaded (debug information only?); give the vmlinux itself"
     );
 
-    let sections = table(40, 58, 60, SECTION_HEADER).context("section headers")?;
+    let sections = header.sections()?;
     let symbol_table = sections
         .iter()
         .find(|section| number::<4>(section, 4) as u32 == SHT_SYMTAB);
@@ -88,7 +142,7 @@ pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
         None => None,
     };
     Ok(Kernel {
-        machine,
+        machine: header.machine,
         segments,
         symbols,
     })

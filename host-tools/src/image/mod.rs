@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Kernel images: which certificates are built in, which of them are revoked, which hashes are
-//! refused.
+//! refused; and the root over the hashes of the build's modules.
 //!
 //! [`read`] takes off what the image is packed in (`layers`), down to the kernel itself: an ELF
 //! file or arm64's flat image, whose parts in memory are [`Segment`]s (`elf`). In these the lists
@@ -10,6 +10,7 @@
 mod elf;
 mod layers;
 mod lists;
+mod root;
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
@@ -17,6 +18,7 @@ use anyhow::{ensure, Context, Error, Result};
 use memchr::memmem;
 use openssl::x509::X509;
 
+pub use self::root::{Hashes, Vmlinux};
 use crate::platform::Host;
 
 /// The largest image, or part of one, that is read: no kernel has as much.
@@ -122,9 +124,16 @@ pub struct Image {
     pub certificates: Vec<Certificate>,
     /// The refused hashes.
     pub blacklist: Vec<Hash>,
+    /// How it knows modules by their hashes, if it does.
+    pub hashes: Option<Hashes>,
 }
 
 impl Image {
+    /// Whether it takes modules for a key's sake.
+    pub fn accepts_keys(&self) -> bool {
+        self.hashes.is_none_or(|hashes| hashes.keys)
+    }
+
     /// Makes a host trust and refuse what a kernel of this image does. Returns what that kernel
     /// would have to do without, too: what is built in, but cannot be read.
     pub fn equip(&self, host: &mut Host) -> Vec<Error> {
@@ -146,6 +155,12 @@ impl Image {
                     }
                 }
             }
+        }
+        if let Some(hashes) = self.hashes {
+            host.accept_hashes(hashes.root);
+        }
+        if !self.accepts_keys() {
+            host.accept_no_keys();
         }
         failed
     }
@@ -213,6 +228,16 @@ impl Source for File {
 
 impl Source for Vec<u8> {
     fn size(&self) -> Result<u64> {
+        (&self[..]).size()
+    }
+
+    fn piece(&self, offset: u64, size: u64) -> Result<Vec<u8>> {
+        (&self[..]).piece(offset, size)
+    }
+}
+
+impl Source for &[u8] {
+    fn size(&self) -> Result<u64> {
         Ok(self.len() as u64)
     }
 
@@ -247,9 +272,20 @@ pub fn read(path: &Path) -> Result<Image> {
             evidence: found.evidence,
             certificates: found.certificates,
             blacklist: lists::blacklist(&kernel.segments),
+            hashes: root::find(&kernel.segments)?,
         })
     };
     open().with_context(|| path.display().to_string())
+}
+
+/// What a module says that it is built for: release and configuration of a kernel.
+pub fn vermagic(module: &[u8]) -> Option<&str> {
+    const FIELD: &[u8] = b"vermagic=";
+    let place = elf::section(&module, ".modinfo").ok()??;
+    let info = module.get(usize::try_from(place.start).ok()?..usize::try_from(place.end).ok()?)?;
+    let mut fields = info.split(|&octet| octet == 0);
+    let value = fields.find_map(|field| field.strip_prefix(FIELD))?;
+    std::str::from_utf8(value).ok()
 }
 
 /// The release that the kernel's banner says.

@@ -92,6 +92,23 @@ pub fn script(name: &str, arguments: &[&str]) -> PathBuf {
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
+/// Puts into a directory what a build with module hashes has: vmlinux, modules.order, and below lib/
+/// this many modules, all different, without proofs.
+pub fn build(directory: &Path, count: usize) {
+    let kernel = script("kernel-build", &["6.12", "x86_64", "hashes"]);
+    fs::copy(kernel.join("vmlinux"), directory.join("vmlinux")).unwrap();
+    let module = fs::read(kernel.join("modules/test_module.ko")).unwrap();
+    let (module, _) = modsig_tools::signer::strip(&module);
+    fs::create_dir(directory.join("lib")).unwrap();
+    let mut order = String::new();
+    for number in 0..count {
+        let content = [module, format!("{number}").as_bytes()].concat();
+        fs::write(directory.join(format!("lib/m{number}.ko")), content).unwrap();
+        order += &format!("lib/m{number}.o\n");
+    }
+    fs::write(directory.join("modules.order"), order).unwrap();
+}
+
 /// The source of a kernel series (`scripts/kernel-source`).
 pub fn kernel_source(series: &str) -> PathBuf {
     script("kernel-source", &[series])

@@ -2,9 +2,11 @@
 
 //! The figures: tables to print, and the same as JSON.
 
+use std::cmp::Ordering;
+
 use serde_json::{json, Value};
 
-use crate::measure::Cost;
+use super::measure::Cost;
 
 /// What was measured, several times each, in the order in which it was measured first.
 #[derive(Default)]
@@ -47,12 +49,9 @@ impl Spread {
     }
 }
 
-/// What a ratio is to be.
+/// What a ratio is to be: less or greater than this, or just this.
 #[derive(Clone, Copy)]
-pub(crate) enum Target {
-    AtMost(f64),
-    AtLeast(f64),
-}
+pub(crate) struct Target(pub(crate) Ordering, pub(crate) f64);
 
 impl Figures {
     pub(crate) fn add(&mut self, algorithm: &'static str, what: &'static str, cost: Cost) {
@@ -148,13 +147,14 @@ impl<'a> Ratios<'a> {
             }
         };
         let (wall, cpu) = (ratio(|cost| cost.wall), ratio(|cost| cost.cpu));
-        let target = target.map(|target| match target {
-            Target::AtMost(most) => (format!("at most {most}"), wall.median <= most),
-            Target::AtLeast(least) => (format!("at least {least}"), wall.median >= least),
+        let target = target.map(|Target(order, value)| {
+            let word = if order.is_lt() { "most" } else { "least" };
+            let met = [order, Ordering::Equal].contains(&wall.median.total_cmp(&value));
+            (format!("at {word} {value}"), met)
         });
         let verdict = match &target {
             Some((target, true)) => format!("  {target}: met"),
-            Some((target, false)) => format!("  {target}: missed"),
+            Some((target, false)) => format!("  {target}: MISSED"),
             None => String::new(),
         };
         let name = format!("{above} : {}", below.join(" + "));

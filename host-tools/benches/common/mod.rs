@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What benchmarks of the host tool have in common: a distribution's modules, the measuring and the
+//! figures.
+
+pub(crate) mod measure;
+pub(crate) mod report;
+mod tree;
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::Result;
+use clap::Parser;
+use modsig_qemu::figures;
+use modsig_tools::{
+    files::{walk, Links},
+    parallel,
+};
+use openssl::hash::{hash, MessageDigest};
+use serde_json::{json, Value};
+
+pub(crate) use tree::{Trees, MODSIG};
+
+use measure::own_peak;
+use report::{Figures, Ratios};
+
+/// Times work on a distribution's modules
+#[derive(Parser)]
+pub(crate) struct Arguments {
+    /// Rounds, in each of which everything is run once
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// 200 modules and 2 rounds: to see that it works
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Directory, on the file system that is to be measured with, for copies of the modules
+    /// [default: the cache]
+    #[arg(long)]
+    pub(crate) work: Option<PathBuf>,
+    /// Where the figures go, besides those that are there already
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/bench.json"))]
+    json: PathBuf,
+    /// Only hash the modules below this directory (it runs itself so)
+    #[arg(long, hide = true)]
+    hash: Option<PathBuf>,
+    /// What cargo adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Something that is measured in rounds.
+pub(crate) trait Bench: Sized {
+    /// What it is called.
+    const NAME: &'static str;
+    /// The digest of modules that are only read and hashed.
+    fn digest() -> MessageDigest;
+    /// Readies what is measured.
+    fn prepare(arguments: &Arguments) -> Result<Self>;
+    /// The modules that it is measured with.
+    fn trees(&self) -> &Trees;
+    /// Measures everything once.
+    fn round(&self, figures: &mut Figures) -> Result<()>;
+    /// Prints what is to be compared.
+    fn compare(&self, ratios: &mut Ratios<'_>);
+    /// Prints what else there is to tell.
+    fn more(&self) -> Result<Value> {
+        Ok(Value::Null)
+    }
+}
+
+/// What the programs do.
+pub(crate) fn main<B: Bench>() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.hash {
+        Some(directory) => hash_all(directory, B::digest()),
+        None => run::<B>(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", B::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<B: Bench>(arguments: &Arguments) -> Result<()> {
+    eprintln!("{}: preparing", B::NAME);
+    let bench = B::prepare(arguments)?;
+    let trees = bench.trees();
+    let rounds = if arguments.quick { 2 } else { arguments.rounds };
+    let (modules, octets) = (trees.modules.len(), trees.octets);
+    let load = || fs::read_to_string("/proc/loadavg");
+    let before = load()?;
+    let mut figures = Figures::default();
+    for round in 1..=rounds {
+        eprintln!("{}: round {round} of {rounds}", B::NAME);
+        bench.round(&mut figures)?;
+    }
+
+    let processor = processor()?;
+    let processors = parallel::processors();
+    let openssl = openssl::version::version();
+    println!(
+        "{modules} modules, {:.0} MB; {processors} x {processor}; {openssl}; {rounds} rounds",
+        octets as f64 / 1e6,
+    );
+    print!("load before: {before}load after:  {}", load()?);
+    let rows = figures.table(modules, octets);
+    let own = own_peak()? as f64 / 1024.0;
+    println!("peak: of the largest process; - if it is below the {own:.1} MiB of this one");
+    let mut ratios = Ratios::of(&figures);
+    bench.compare(&mut ratios);
+    let value = json!({
+        "modules": modules, "octets": octets, "rounds": rounds, "openssl": openssl,
+        "processor": processor, "processors": processors, "load": [before.trim(), load()?.trim()],
+        "seconds": rows, "ratios": ratios.json(), "more": bench.more()?,
+    });
+    figures::save(&arguments.json, &["host", B::NAME], value)
+}
+
+fn processor() -> Result<String> {
+    let text = fs::read_to_string("/proc/cpuinfo")?;
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split_once(": "));
+    Ok(name
+        .map_or("unknown processor", |(_, name)| name)
+        .to_owned())
+}
+
+/// This program, told to do nothing but read and hash the modules below a directory.
+pub(crate) fn hash_command(directory: &Path) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--hash").arg(directory);
+    Ok(command)
+}
+
+/// What `--hash` does: reads and hashes each module, as many at once as there are processors.
+fn hash_all(directory: &Path, digest: MessageDigest) -> Result<()> {
+    let found = walk(&[directory.to_path_buf()], Links::Leave);
+    let found: Vec<_> = found.into_iter().flatten().collect();
+    let work = |buffer: &mut Vec<u8>, path: &Path| -> Result<()> {
+        buffer.clear();
+        fs::File::open(path)?.read_to_end(buffer)?;
+        hash(digest, buffer)?;
+        Ok(())
+    };
+    let results = parallel::map(&found, parallel::processors(), |buffer, found| {
+        work(buffer, &found.path)
+    });
+    results.into_iter().collect()
+}

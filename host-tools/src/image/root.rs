@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The root over the hashes of a build's modules (`rust/modsig/sys/root.rs`): finding it in any
+//! image, writing it into a vmlinux.
+
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use memchr::memmem;
+use modsig::verify::merkle::{Root, HASH_SIZE, MARK};
+
+use super::{check_piece, elf, Segment, Source};
+
+/// The section that it is in.
+const SECTION: &str = ".module_hashes";
+/// Octets of the root: levels, then the hash.
+const ROOT: usize = 4 + HASH_SIZE;
+/// Octets of the section: behind the root, whether keys count too, and the mark.
+const SIZE: usize = ROOT + 4 + MARK.len();
+
+/// How a kernel knows modules by their hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    /// Over the hashes of its modules.
+    pub root: Root,
+    /// Whether it also takes modules for a key's sake.
+    pub keys: bool,
+}
+
+/// Reads the section. Numbers are in the byte order of the machine: all that are known are
+/// little-endian.
+fn parse(section: &[u8]) -> Option<Hashes> {
+    let section: &[u8; SIZE] = section.try_into().ok()?;
+    let (levels, rest) = section.split_first_chunk::<4>()?;
+    let (hash, rest) = rest.split_first_chunk::<HASH_SIZE>()?;
+    let (keys, mark) = rest.split_first_chunk::<4>()?;
+    let root = Root {
+        levels: u32::from_le_bytes(*levels),
+        hash: *hash,
+    };
+    let keys = match u32::from_le_bytes(*keys) {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    (mark == MARK).then_some(Hashes { root, keys })
+}
+
+/// Finds it in a kernel, by its mark: not every image has sections.
+pub(super) fn find(segments: &[Segment]) -> Result<Option<Hashes>> {
+    let all = segments.iter().flat_map(|segment| {
+        memmem::find_iter(&segment.octets, &MARK).filter_map(|at| {
+            let start = (at + MARK.len()).checked_sub(SIZE)?;
+            parse(&segment.octets[start..start + SIZE])
+        })
+    });
+    let all: Vec<Hashes> = all.collect();
+    ensure!(
+        all.len() <= 1,
+        "there are several roots of module hashes in it; give the vmlinux itself"
+    );
+    Ok(all.first().copied())
+}
+
+/// A vmlinux that the root can be written into.
+#[derive(Debug)]
+pub struct Vmlinux {
+    path: PathBuf,
+    file: File,
+    /// Where the root is in the file.
+    at: u64,
+    hashes: Hashes,
+}
+
+impl Vmlinux {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a vmlinux that has a place for the root. They name the file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let open = || {
+            let file = File::open(path).context("cannot open")?;
+            let magic = file.piece(0, elf::MAGIC.len() as u64).unwrap_or_default();
+            ensure!(
+                magic == elf::MAGIC,
+                "not an ELF file: the root is written into vmlinux, of which boot images are made afterwards"
+            );
+            let Some(place) = elf::section(&file, SECTION)? else {
+                bail!(
+                    "has no section {SECTION}: a kernel without CONFIG_MODULE_SIG_RUST_HASHES knows no hashes"
+                );
+            };
+            let section = file.piece(place.start, place.end - place.start)?;
+            let hashes = parse(&section).with_context(|| {
+                format!("its section {SECTION} is not one that this modsig knows; use the modsig of its sources")
+            })?;
+            Ok(Vmlinux {
+                path: path.to_path_buf(),
+                file,
+                at: place.start,
+                hashes,
+            })
+        };
+        open().with_context(|| path.display().to_string())
+    }
+
+    /// The root that it has.
+    pub fn root(&self) -> &Root {
+        &self.hashes.root
+    }
+
+    /// Whether somewhere in it stands this string, by itself.
+    pub fn has_string(&self, string: &str) -> Result<bool> {
+        /// Octets that are looked through at a time.
+        const PIECE: u64 = 1 << 20;
+        let wanted = [string.as_bytes(), b"\0"].concat();
+        let finder = memmem::Finder::new(&wanted);
+        let (mut at, size) = (0, self.file.size()?);
+        while at < size {
+            let piece = (PIECE + wanted.len() as u64).min(size - at);
+            if finder.find(&self.file.piece(at, piece)?).is_some() {
+                return Ok(true);
+            }
+            at += PIECE;
+        }
+        Ok(false)
+    }
+
+    /// Writes the root into it, in place.
+    pub fn write(&self, root: &Root) -> Result<()> {
+        let mut octets = [0; ROOT];
+        octets[..4].copy_from_slice(&root.levels.to_le_bytes());
+        octets[4..].copy_from_slice(&root.hash);
+        let write = || {
+            check_piece(self.file.size()?, self.at, SIZE as u64)?;
+            let file = OpenOptions::new().write(true).open(&self.path)?;
+            file.write_all_at(&octets, self.at)?;
+            anyhow::Ok(())
+        };
+        write().with_context(|| format!("{}: cannot write the root into it", self.path.display()))
+    }
+}
