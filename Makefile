@@ -26,12 +26,14 @@ test: setup ## everything that CI runs
 	$(CARGO) test --quiet --workspace --locked
 	CARGO_TARGET_DIR=$(cache)/vendored $(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
 	scripts/test-integrate
-	set -e; for kernel in "6.12 x86_64" "6.12 arm64" "7.3 x86_64"; do \
-		dir=$$(scripts/kernel-build $$kernel permissive | tail -n 1); \
+	set -e; for kernel in "6.12 x86_64 permissive" "6.12 x86_64 hashes" "6.12 x86_64 hashes-only" \
+			"6.12 arm64 permissive" "7.3 x86_64 permissive"; do \
+		dir=$$(scripts/kernel-build $$kernel | tail -n 1); \
 		scripts/check-panic-free "$$dir/modsig.o"; \
 	done
 	scripts/check-kernel 6.12
 	scripts/test-kbuild
+	scripts/test-hashes
 	scripts/test-dkms
 	scripts/test-deb
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The case table (`cases.toml`).
+//! The case tables (`cases.toml`, `hashes.toml`).
 
 use anyhow::{ensure, Context, Result};
 use modsig_tools::platform::Mode;
@@ -21,6 +21,8 @@ pub struct Case {
     pub expect: Expect,
     /// What the C verifier makes of it, where that differs.
     pub c: Option<Expect>,
+    /// What a kernel that goes by hashes only makes of it, where that differs.
+    pub keyless: Option<Expect>,
     /// The only kernel series that it is for.
     pub only: Option<String>,
     /// The kmod command that is to insert it, in place of the system calls.
@@ -87,22 +89,37 @@ impl Expect {
     }
 }
 
+/// A table of cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// `cases.toml`
+    Signatures,
+    /// `hashes.toml`
+    Hashes,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct File {
     case: Vec<Case>,
 }
 
-/// The cases for a kernel series, in order.
-pub fn table(series: &str) -> Result<Vec<Case>> {
-    let table: Table = toml::from_str(include_str!("../cases.toml")).context("cases.toml")?;
-    let mut names: Vec<_> = table.case.iter().map(|case| &case.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    ensure!(
-        names.len() == table.case.len(),
-        "cases.toml: two cases have one name"
-    );
-    let wanted = |case: &Case| case.only.as_ref().is_none_or(|only| only == series);
-    Ok(table.case.into_iter().filter(wanted).collect())
+impl Table {
+    /// The cases for a kernel series, in order.
+    pub fn cases(self, series: &str) -> Result<Vec<Case>> {
+        let (name, text) = match self {
+            Table::Signatures => ("cases.toml", include_str!("../cases.toml")),
+            Table::Hashes => ("hashes.toml", include_str!("../hashes.toml")),
+        };
+        let file: File = toml::from_str(text).context(name)?;
+        let mut names: Vec<_> = file.case.iter().map(|case| &case.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        ensure!(
+            names.len() == file.case.len(),
+            "{name}: two cases have one name"
+        );
+        let wanted = |case: &Case| case.only.as_ref().is_none_or(|only| only == series);
+        Ok(file.case.into_iter().filter(wanted).collect())
+    }
 }

@@ -6,10 +6,14 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use modsig::verify::{check, Error, Flags};
-use modsig_tools::platform::{outcome, Host, Mode};
+use modsig_tools::{
+    compression::Compression,
+    image::{self, Hashes},
+    platform::{outcome, Host, Mode},
+};
 
 use crate::{
-    cases::{self, Case},
+    cases::{self, Case, Table},
     host::host,
     initramfs::{self, Archive},
     recipe::Pantry,
@@ -28,10 +32,57 @@ pub struct Scenario {
     pub name: &'static str,
     /// The flavour of kernel.
     pub flavour: &'static str,
+    /// Which of its images: [`IMAGE`] or [`IMAGE_NO_ROOT`].
+    pub image: &'static str,
+    /// The cases that are tried.
+    pub table: Table,
     /// What is added to the kernel's command line.
     pub append: &'static str,
     /// What that makes of modules nobody has vouched for.
     pub mode: Mode,
+}
+
+/// The image of a kernel.
+pub const IMAGE: &str = "kernel";
+/// The same before the root of module hashes was written, in flavours that have one.
+pub const IMAGE_NO_ROOT: &str = "kernel-no-root";
+
+/// The flavour that takes modules by their hashes or by a key.
+pub const HASHES: &str = "hashes";
+/// The flavour that takes modules by their hashes, and has no keys.
+pub const KEYLESS: &str = "hashes-only";
+
+impl Scenario {
+    /// What this verifier must make of a case in a mode.
+    fn expected<'c>(&self, case: &'c Case, mode: Mode) -> &'c str {
+        let expect = match &case.keyless {
+            Some(keyless) if self.flavour == KEYLESS => keyless,
+            _ => &case.expect,
+        };
+        match expect.in_mode(mode) {
+            // What others load for its proof.
+            "loads" if self.image == IMAGE_NO_ROOT => "EKEYREJECTED",
+            expected => expected,
+        }
+    }
+
+    /// How the image that is booted knows modules by their hashes.
+    fn hashes(&self, kernel: &Kernel) -> Result<Option<Hashes>> {
+        let path = kernel.directory.join(self.image);
+        let hashes = image::read(&path)?.hashes;
+        let keys = match self.flavour {
+            HASHES => Some(true),
+            KEYLESS => Some(false),
+            _ => None,
+        };
+        ensure!(
+            hashes.map(|hashes| hashes.keys) == keys,
+            "{}: built with other options than {} has",
+            path.display(),
+            self.flavour
+        );
+        Ok(hashes)
+    }
 }
 
 /// A kernel that was built.
@@ -112,7 +163,7 @@ impl Harness {
 
     /// What the kernel's code on the host makes of a file that this kernel is given.
     pub fn verdict(&self, kernel: &Kernel, file: &[u8], mode: Mode) -> Result<&'static str> {
-        let host = host(&self.keys, &kernel.series)?;
+        let host = host(&self.keys, &kernel.series, None)?;
         Ok(outcome(&check(&host, file, Flags::default()), mode))
     }
 
@@ -126,13 +177,13 @@ impl Harness {
         quiet: bool,
     ) -> Result<Tally> {
         let Scenario { name, mode, .. } = *scenario;
-        let table = cases::table(&kernel.series)?;
+        let table = scenario.table.cases(&kernel.series)?;
         let mut tally = Tally::default();
-        let archive = self.archive(kernel, &table, mode, &mut tally)?;
+        let archive = self.archive(kernel, scenario, &table, &mut tally)?;
         let console = self.console(kernel, name);
         let output = vm::boot(
             self.arch,
-            &kernel.directory.join("kernel"),
+            &kernel.directory.join(scenario.image),
             &archive,
             scenario.append,
             &console,
@@ -169,16 +220,16 @@ impl Harness {
             let case = table
                 .get(attempt.case)
                 .context("the guest made up a case")?;
-            let expect = match &case.c {
-                Some(c) if scenario.flavour == "c" => c,
-                _ => &case.expect,
+            let expected = match &case.c {
+                Some(c) if scenario.flavour == "c" => c.in_mode(mode),
+                _ => scenario.expected(case, mode),
             };
             let late = if index == attempts {
                 ", sig_enforce late"
             } else {
                 ""
             };
-            let (expected, observed) = (expect.in_mode(mode), attempt.outcome());
+            let observed = attempt.outcome();
             // A module that is said to be loaded has run.
             let ran = !observed.starts_with("loads")
                 || attempt
@@ -226,7 +277,7 @@ impl Harness {
         let console = self.console(kernel, &format!("insert-{}", scenario.name));
         let output = vm::boot(
             self.arch,
-            &kernel.directory.join("kernel"),
+            &kernel.directory.join(scenario.image),
             &archive.finish(),
             scenario.append,
             &console,
@@ -244,12 +295,13 @@ impl Harness {
     fn archive(
         &self,
         kernel: &Kernel,
+        scenario: &Scenario,
         table: &[Case],
-        mode: Mode,
         tally: &mut Tally,
     ) -> Result<Vec<u8>> {
         let pantry = self.pantry(kernel);
-        let host = host(&self.keys, &kernel.series)?;
+        let host = host(&self.keys, &kernel.series, scenario.hashes(kernel)?)?;
+        let mode = scenario.mode;
         let mut archive = Archive::default();
         for directory in ["dev", "proc", "sys", "cases"] {
             archive.directory(directory);
@@ -263,8 +315,8 @@ impl Harness {
                 .make(&case.recipe)
                 .with_context(|| case.name.clone())?;
             archive.file(&format!("cases/{index:03}"), &file);
-            let expected = case.expect.in_mode(mode);
-            let (observed, as_expected) = verdict(&host, &file, case.flags, mode, expected);
+            let expected = scenario.expected(case, mode);
+            let (observed, as_expected) = verdict(&host, &file, case.flags, mode, expected)?;
             tally.count(as_expected);
             if !as_expected {
                 println!(
@@ -294,7 +346,15 @@ fn verdict(
     flags: u8,
     mode: Mode,
     expected: &str,
-) -> (&'static str, bool) {
+) -> Result<(&'static str, bool)> {
+    let unpacked;
+    let file = if flags & MODULE_INIT_COMPRESSED_FILE == 0 {
+        file
+    } else {
+        let compression = Compression::of(file).context("not compressed")?;
+        unpacked = compression.unpack(file)?;
+        &unpacked
+    };
     let flags = Flags {
         ignore_modversions: flags & 1 != 0,
         ignore_vermagic: flags & 2 != 0,
@@ -309,5 +369,62 @@ fn verdict(
     // The loader finds something else wrong with a module that it was let have.
     let not_a_module = expected == "ENOEXEC" && observed.starts_with("loads");
     let as_expected = observed == expected || wrong_in_some_way || not_a_module;
-    (observed, as_expected)
+    Ok((observed, as_expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use modsig::verify::merkle::Root;
+
+    use super::*;
+    use crate::hashes::tests::build;
+
+    #[test]
+    fn the_host_says_what_the_table_of_hashes_says() {
+        let keys = script("test-keys", &[]).unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let root = build(work.path(), &["test_module", "test_hexdump"]);
+        let pantry = Pantry {
+            keys: keys.clone(),
+            kernel: work.path().into(),
+        };
+        let files: Vec<_> = Table::Hashes
+            .cases("6.12")
+            .unwrap()
+            .into_iter()
+            .map(|case| (pantry.make(&case.recipe).unwrap(), case))
+            .collect();
+        let mut odd = vec![];
+        for (flavour, image, root) in [
+            (HASHES, IMAGE, root),
+            (KEYLESS, IMAGE, root),
+            (KEYLESS, IMAGE_NO_ROOT, Root::default()),
+        ] {
+            let hashes = Hashes {
+                root,
+                keys: flavour == HASHES,
+            };
+            let host = host(&keys, "6.12", Some(hashes)).unwrap();
+            for mode in [Mode::Permissive, Mode::Enforcing, Mode::Lockdown] {
+                let scenario = Scenario {
+                    name: "",
+                    flavour,
+                    image,
+                    table: Table::Hashes,
+                    append: "",
+                    mode,
+                };
+                for (file, case) in &files {
+                    let expected = scenario.expected(case, mode);
+                    let (observed, as_expected) =
+                        verdict(&host, file, case.flags, mode, expected).unwrap();
+                    if !as_expected {
+                        let name = &case.name;
+                        odd.push(format!("{name}: {flavour}, {image}, {mode:?}: {observed}"));
+                    }
+                }
+            }
+        }
+        assert_eq!(odd, Vec::<String>::new());
+    }
 }

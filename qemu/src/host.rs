@@ -6,13 +6,20 @@ use std::path::Path;
 
 use anyhow::{anyhow, Result};
 use modsig::verify::{cms::Dialect, der::Reader, x509, CertificateHash, DigestAlgorithm, Tree};
-use modsig_tools::{keys, platform::Host};
+use modsig_tools::{image::Hashes, keys, platform::Host};
 
 use crate::ml_dsa;
 
-/// The same keys on the host as in the test kernels (`scripts/test-keys`).
-pub fn host(directory: &Path, series: &str) -> Result<Host> {
+/// The same keys on the host as in the test kernels (`scripts/test-keys`), and what such a kernel
+/// knows of modules' hashes.
+pub fn host(directory: &Path, series: &str, hashes: Option<Hashes>) -> Result<Host> {
     let mut host = Host::new(tree(series));
+    if let Some(Hashes { root, keys }) = hashes {
+        host.accept_hashes(root);
+        if !keys {
+            host.accept_no_keys();
+        }
+    }
     host.verify_ml_dsa_by(ml_dsa::verify);
     if series == "6.12" {
         // qemu/series/7.3.config has it.

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod cost;
 pub mod figures;
 pub mod harness;
+pub mod hashes;
 pub mod host;
 pub mod initramfs;
 pub mod instruments;

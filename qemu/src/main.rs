@@ -7,7 +7,8 @@ use std::{collections::HashMap, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_qemu::{
-    harness::{Harness, Kernel, Scenario, Tally},
+    cases::Table,
+    harness::{Harness, Kernel, Scenario, Tally, HASHES, IMAGE, IMAGE_NO_ROOT, KEYLESS},
     vm,
 };
 use modsig_tools::platform::Mode;
@@ -31,7 +32,9 @@ struct Arguments {
     /// is not loaded
     #[arg(long, value_name = "FILE")]
     insert: Vec<PathBuf>,
-    /// The boot to insert it in: permissive, sig_enforce, lockdown or force, with --c c-permissive ...
+    /// The boot to insert it in: permissive, sig_enforce, lockdown or force; by hashes too:
+    /// hashes-permissive ...; by hashes only: hashes-only-permissive ..., hashes-only-no-root; with
+    /// --c: c-permissive ...
     #[arg(
         long,
         value_name = "NAME",
@@ -41,46 +44,85 @@ struct Arguments {
     boot: String,
 }
 
-const fn scenario(
-    name: &'static str,
-    flavour: &'static str,
-    append: &'static str,
-    mode: Mode,
-) -> Scenario {
+/// What is booted, unless `--c` is given.
+const RUST: [Scenario; 12] = [
+    PERMISSIVE,
+    enforcing("sig_enforce", PERMISSIVE),
+    locked_down("lockdown", PERMISSIVE),
+    Scenario {
+        name: "force",
+        flavour: "force",
+        mode: Mode::Enforcing,
+        ..PERMISSIVE
+    },
+    HASHES_PERMISSIVE,
+    enforcing("hashes-sig_enforce", HASHES_PERMISSIVE),
+    locked_down("hashes-lockdown", HASHES_PERMISSIVE),
+    // For signatures nothing has changed.
+    Scenario {
+        name: "hashes-signatures",
+        table: Table::Signatures,
+        ..HASHES_PERMISSIVE
+    },
+    KEYLESS_PERMISSIVE,
+    enforcing("hashes-only-sig_enforce", KEYLESS_PERMISSIVE),
+    locked_down("hashes-only-lockdown", KEYLESS_PERMISSIVE),
+    Scenario {
+        name: "hashes-only-no-root",
+        image: IMAGE_NO_ROOT,
+        ..KEYLESS_PERMISSIVE
+    },
+];
+const C: [Scenario; 3] = [
+    C_PERMISSIVE,
+    enforcing("c-sig_enforce", C_PERMISSIVE),
+    locked_down("c-lockdown", C_PERMISSIVE),
+];
+
+const PERMISSIVE: Scenario = Scenario {
+    name: "permissive",
+    flavour: "permissive",
+    image: IMAGE,
+    table: Table::Signatures,
+    append: "",
+    mode: Mode::Permissive,
+};
+const HASHES_PERMISSIVE: Scenario = Scenario {
+    name: "hashes-permissive",
+    flavour: HASHES,
+    table: Table::Hashes,
+    ..PERMISSIVE
+};
+const KEYLESS_PERMISSIVE: Scenario = Scenario {
+    name: "hashes-only-permissive",
+    flavour: KEYLESS,
+    ..HASHES_PERMISSIVE
+};
+const C_PERMISSIVE: Scenario = Scenario {
+    name: "c-permissive",
+    flavour: "c",
+    ..PERMISSIVE
+};
+
+/// The same kernel, told to take signed modules only.
+const fn enforcing(name: &'static str, scenario: Scenario) -> Scenario {
     Scenario {
         name,
-        flavour,
-        append,
-        mode,
+        append: "module.sig_enforce=1",
+        mode: Mode::Enforcing,
+        ..scenario
     }
 }
 
-const RUST: [Scenario; 4] = [
-    scenario("permissive", "permissive", "", Mode::Permissive),
-    scenario(
-        "sig_enforce",
-        "permissive",
-        "module.sig_enforce=1",
-        Mode::Enforcing,
-    ),
-    scenario(
-        "lockdown",
-        "permissive",
-        "lockdown=integrity",
-        Mode::Lockdown,
-    ),
-    scenario("force", "force", "", Mode::Enforcing),
-];
-const C: [Scenario; 3] = [
-    scenario("c-permissive", "c", "", Mode::Permissive),
-    scenario(
-        "c-sig_enforce",
-        "c",
-        "module.sig_enforce=1",
-        Mode::Enforcing,
-    ),
-    scenario("c-lockdown", "c", "lockdown=integrity", Mode::Lockdown),
-];
+/// The same kernel, locked down.
+const fn locked_down(name: &'static str, scenario: Scenario) -> Scenario {
+    Scenario {
+        name,
+        append: "lockdown=integrity",
+        mode: Mode::Lockdown,
+        ..scenario
+    }
+}
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {

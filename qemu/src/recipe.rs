@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Makes the file of a case: starts with an unsigned module and follows the recipe's steps.
+//! Makes the file of a case: starts with a module that nobody has signed and follows the recipe's
+//! steps.
 
 use std::{
     fs,
@@ -9,14 +10,23 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
+use modsig::verify::{
+    merkle::{self, HASH_SIZE},
+    trailer::{self, Kind},
+};
 use modsig_tools::{
+    compression::Compression,
+    hashes::leaf,
     keys,
     message::{self, SignerParts},
     signer::{self, digest_by_name, CertificateIds, Signer, SignerIdForm},
 };
 use openssl::cms::{CMSOptions, CmsContentInfo};
 
-use crate::ml_dsa;
+use crate::{hashes, ml_dsa};
+
+/// Octets behind a signature: `struct module_signature` and the marker.
+const TRAILER: usize = trailer::SIZE + trailer::MARKER.len();
 
 /// Where a recipe takes its ingredients from.
 #[derive(Clone, Debug)]
@@ -34,6 +44,8 @@ struct Dish {
     signers: Vec<SignerParts>,
     certificates: Vec<u8>,
     message: Option<Vec<u8>>,
+    /// The message is not CMS, but a proof.
+    is_proof: bool,
     file: Option<Vec<u8>>,
 }
 
@@ -51,11 +63,23 @@ impl Dish {
                 self.content.clone()
             } else {
                 self.message();
-                signer::append(&self.content, self.message.as_deref().unwrap_or_default())?
+                let message = self.message.as_deref().unwrap_or_default();
+                let kind = if self.is_proof {
+                    Kind::Merkle
+                } else {
+                    Kind::Pkcs7
+                };
+                let trailer = message::trailer_of(kind, u32::try_from(message.len())?);
+                [&self.content, message, &trailer].concat()
             };
             self.file = Some(file);
         }
         self.file.as_mut().context("no file")
+    }
+
+    fn prove(&mut self, proof: Vec<u8>) {
+        self.message = Some(proof);
+        self.is_proof = true;
     }
 
     fn last_signer(&mut self) -> Result<&mut SignerParts> {
@@ -77,7 +101,12 @@ impl Pantry {
         Ok(dish.file()?.clone())
     }
 
+    /// A module of the kernel, without the proof that its build may have put on it.
     fn module(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(signer::strip(&self.built(name)?).0.to_vec())
+    }
+
+    fn built(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.kernel.join("modules").join(format!("{name}.ko"));
         fs::read(&path).with_context(|| path.display().to_string())
     }
@@ -138,6 +167,7 @@ impl Pantry {
         match words[..] {
             ["module", name] => dish.content = self.module(name)?,
             ["content", ..] => dish.content = step.as_bytes()["content ".len()..].to_vec(),
+            ["built", name] => dish.file = Some(self.built(name)?),
             ["file", name] => dish.file = Some(fs::read(self.keys.join(name))?),
 
             ["sign", key, hash] => {
@@ -206,9 +236,33 @@ impl Pantry {
             ["openssl", what] => dish.message = Some(self.openssl(&dish.content, what)?),
             ["message", length] => dish.message = Some(vec![0x30; length.parse()?]),
 
+            ["proof", name] => dish.prove(hashes::proof(&self.kernel, name, false)?),
+            ["proof", name, "stripped"] => dish.prove(hashes::proof(&self.kernel, name, true)?),
+            ["flip", "position", bit] => {
+                let bit: usize = bit.parse()?;
+                dish.message()[3 - bit / 8] ^= 1 << (bit % 8);
+            }
+            // Passes off the node above the module, which is the digest of its two children.
+            ["inner", "node"] => {
+                let proof = dish.message.take().context("no proof yet")?;
+                let (position, siblings) = merkle::parse(&proof).context("no proof")?;
+                let (sibling, above) = siblings.split_at(HASH_SIZE);
+                let own = leaf(position, &dish.content);
+                dish.content = match position & 1 {
+                    0 => [&own, sibling].concat(),
+                    _ => [sibling, &own].concat(),
+                };
+                dish.message = Some([&(position >> 1).to_be_bytes(), above].concat());
+            }
+
             ["append", count] => {
                 let count: usize = count.parse()?;
                 dish.message().extend(std::iter::repeat_n(0, count));
+            }
+            ["cut", count] => {
+                let count: usize = count.parse()?;
+                let message = dish.message();
+                message.truncate(message.len() - count);
             }
             ["indefinite"] => {
                 let message = dish.message();
@@ -240,12 +294,12 @@ impl Pantry {
             ["trailer", offset, value] => {
                 let (offset, value): (usize, u8) = (offset.parse()?, value.parse()?);
                 let file = dish.file()?;
-                let start = file.len() - 40;
+                let start = file.len() - TRAILER;
                 file[start + offset] = value;
             }
             ["length", length] => {
                 let file = dish.file()?;
-                let all = u32::try_from(file.len() - 40)?;
+                let all = u32::try_from(file.len() - TRAILER)?;
                 let length = match length {
                     "all" => all,
                     "max" => u32::MAX,
@@ -254,22 +308,21 @@ impl Pantry {
                 let start = file.len() - 32;
                 file[start..start + 4].copy_from_slice(&length.to_be_bytes());
             }
-            ["marker"] => dish
-                .file()?
-                .extend_from_slice(modsig::verify::trailer::MARKER),
+            ["marker"] => dish.file()?.extend_from_slice(trailer::MARKER),
             ["again", key, hash] => {
                 let signer = self.signer(key, hash, SignerIdForm::IssuerAndSerial)?;
                 let file = dish.file()?;
                 *file = signer::append(file, &signer.message(file)?)?;
             }
-            ["strip"] => {
-                let work = tempfile::tempdir()?;
-                let path = work.path().join("module.ko");
-                fs::write(&path, dish.file()?)?;
-                run(Command::new("/usr/lib/llvm-19/bin/llvm-strip")
-                    .args(["--strip-debug"])
-                    .arg(&path))?;
-                dish.file = Some(fs::read(&path)?);
+            ["strip"] => dish.file = Some(hashes::strip(dish.file()?)?),
+            ["unsign"] => dish.file = Some(signer::strip(dish.file()?).0.to_vec()),
+            ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?)?),
+            // What there is becomes the content of another file.
+            ["wrap"] => {
+                *dish = Dish {
+                    content: dish.file()?.clone(),
+                    ..Dish::default()
+                }
             }
             _ => bail!("no such step"),
         }

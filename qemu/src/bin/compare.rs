@@ -164,7 +164,13 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     let [c, rust] = verdicts;
     let name = format!("{}-{}", arguments.kernel, arch.name);
-    report(&name, &corpus, &host(&keys, &arguments.kernel)?, &c, &rust)
+    report(
+        &name,
+        &corpus,
+        &host(&keys, &arguments.kernel, None)?,
+        &c,
+        &rust,
+    )
 }
 
 /// The reason for which the kernel's code on the host refuses a file, or lets it in with taint.

@@ -27,7 +27,7 @@ const RACE: (u64, u64) = (8, 500);
 /// Puts the files of the table into a run, in which each is expected as in the table. Lockdep turns
 /// itself off when a module is force-loaded, so those are left to the table's own boots.
 fn table_files(run: &mut Run<'_>) -> Result<Vec<cases::Case>> {
-    let mut table = cases::table(&run.kernel.series)?;
+    let mut table = cases::Table::Signatures.cases(&run.kernel.series)?;
     table.retain(|case| case.kmod.is_none() && case.flags == 0);
     for case in &table {
         let index = run.file(&case.recipe).with_context(|| case.name.clone())?;

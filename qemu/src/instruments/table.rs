@@ -8,7 +8,10 @@ use anyhow::Result;
 use modsig_tools::platform::Mode;
 
 use super::{Check, OPTIONS};
-use crate::harness::{Harness, Kernel, Scenario};
+use crate::{
+    cases,
+    harness::{Harness, Kernel, Scenario, IMAGE},
+};
 
 /// The case table as in the boot tests, in all modes.
 pub fn table(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Result<()> {
@@ -20,6 +23,8 @@ pub fn table(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Res
         let scenario = Scenario {
             name,
             flavour: "debug",
+            image: IMAGE,
+            table: cases::Table::Signatures,
             append,
             mode,
         };
