@@ -29,6 +29,8 @@
 //! - blacklist = growth of `Good` with size over that of `Flipped`
 //! - signature = `Good` - `Unsigned` - all others; the fixed part of the blacklist is in it
 
+pub mod proofs;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -83,7 +85,7 @@ pub enum Stop {
 pub struct Key {
     /// Size of the file in octets; 0 for the smallest that there can be.
     pub size: usize,
-    /// Index in [`SIGNERS`].
+    /// Index in [`SIGNERS`], or [`proofs::PROOF`].
     pub signer: usize,
     /// Where the verifier stops.
     pub stop: Stop,
@@ -485,7 +487,7 @@ impl Sizes {
 }
 
 /// Size of an object's `.text*` and `.rodata*` (a 64-bit little-endian ELF file).
-fn code_size(path: &Path) -> Result<u64> {
+pub fn code_size(path: &Path) -> Result<u64> {
     let object = fs::read(path).with_context(|| {
         format!(
             "{}: cannot read; kernel-build leaves it beside the kernel",

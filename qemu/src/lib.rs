@@ -16,5 +16,6 @@ pub mod instruments;
 pub mod ml_dsa;
 pub mod recipe;
 pub mod report;
+pub mod root;
 pub mod script;
 pub mod vm;

@@ -1,22 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `cost`: what checking a module costs with the Rust verifier, and with the C one (`make bench`).
+//! `cost`: what checking a module costs with the Rust verifier, and with the C one; and what it costs
+//! by hashes (`make bench`).
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::Parser;
 use modsig_qemu::{
-    cost::{self, Costs, Input, Key, Sizes, Stages, Stop},
-    figures, initramfs,
+    cost::{
+        self,
+        proofs::{self, PROOF},
+        Costs, Input, Key, Sizes, Stages, Stop,
+    },
+    figures,
+    harness::{HASHES, IMAGE, KEYLESS},
+    initramfs,
+    root::with_root,
     script::script,
     vm,
 };
 use serde_json::{json, Value};
+use tempfile::NamedTempFile;
 
 /// Counts the instructions that checking a module takes, in Rust and in C
 #[derive(Parser)]
@@ -33,6 +43,12 @@ struct Arguments {
     /// Kernel with modsig, likewise
     #[arg(long)]
     rust_kernel: Option<PathBuf>,
+    /// Kernel that takes modules by their hashes and by keys, likewise
+    #[arg(long)]
+    hashes_kernel: Option<PathBuf>,
+    /// Kernel that takes modules by their hashes only, likewise
+    #[arg(long)]
+    keyless_kernel: Option<PathBuf>,
     /// Where the figures go, besides those that are there already
     #[arg(long, default_value = "build/bench.json")]
     json: PathBuf,
@@ -50,12 +66,12 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let arch = vm::arch(&arguments.arch)?;
-    let kernel = |given: &Option<PathBuf>, flavour| match given {
+    let kernel_of = |given: &Option<PathBuf>, flavour| match given {
         Some(directory) => Ok(directory.clone()),
         None => script("kernel-build", &[&arguments.kernel, arch.name, flavour]),
     };
-    let c = kernel(&arguments.c_kernel, "c")?;
-    let rust = kernel(&arguments.rust_kernel, "permissive")?;
+    let c = kernel_of(&arguments.c_kernel, "c")?;
+    let rust = kernel_of(&arguments.rust_kernel, "permissive")?;
     let keys = script("test-keys", &[])?;
 
     // One module for both.
@@ -63,8 +79,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     let module = fs::read(&module).with_context(|| module.display().to_string())?;
     let inputs = cost::inputs(&module, &keys)?;
     let costs = [
-        measure(arch, &c, &inputs, "c")?,
-        measure(arch, &rust, &inputs, "rust")?,
+        measure(arch, &c.join(IMAGE), &inputs, "c")?,
+        measure(arch, &rust.join(IMAGE), &inputs, "rust")?,
     ];
     let name = c.file_name().and_then(|name| name.to_str());
     let series = name
@@ -78,11 +94,50 @@ fn run(arguments: &Arguments) -> Result<()> {
     println!("Linux {series}, {}", arch.name);
     let value = report(&costs, &sizes)?;
     let kernel = format!("{series} {}", arch.name);
-    figures::save(&arguments.json, &["guest", &kernel], value)
+    figures::save(&arguments.json, &["guest", &kernel], value)?;
+
+    let flavours = [
+        (&arguments.keyless_kernel, KEYLESS),
+        (&arguments.hashes_kernel, HASHES),
+    ];
+    let [keyless, both] = flavours.map(|(given, flavour)| kernel_of(given, flavour));
+    let (keyless, both) = (keyless?, both?);
+    // Of signatures, whole calls only.
+    let signed = |input: &Input| matches!(input.key.stop, Stop::Unsigned | Stop::Good);
+    let signed: Vec<Input> = inputs.into_iter().filter(signed).collect();
+    let by_hashes = [
+        measure_proofs(arch, &keyless, &module, vec![], KEYLESS)?,
+        measure_proofs(arch, &both, &module, signed, HASHES)?,
+    ];
+    let objects = [&rust, &keyless, &both].map(|kernel| cost::code_size(&kernel.join("modsig.o")));
+    let value = report_proofs(&costs[1], &by_hashes, objects)?;
+    figures::save(&arguments.json, &["guest-hashes", &kernel], value)
+}
+
+/// Measures proofs, and what else there is, in a kernel that takes the former.
+fn measure_proofs(
+    arch: vm::Arch,
+    kernel: &Path,
+    module: &[u8],
+    signed: Vec<Input>,
+    name: &str,
+) -> Result<Costs> {
+    let original = fs::read(kernel.join(IMAGE))?;
+    for other in 0..=u8::MAX {
+        let (mut inputs, root) = proofs::inputs(module, other)?;
+        let Some(image) = with_root(&original, &root)? else {
+            continue;
+        };
+        let mut file = NamedTempFile::new()?;
+        file.write_all(&image)?;
+        inputs.extend(signed);
+        return measure(arch, file.path(), &inputs, name);
+    }
+    bail!("{}: there is no root that fits into it", kernel.display())
 }
 
 /// Boots a kernel that measures.
-fn measure(arch: vm::Arch, kernel: &Path, inputs: &[Input], name: &str) -> Result<Costs> {
+fn measure(arch: vm::Arch, image: &Path, inputs: &[Input], name: &str) -> Result<Costs> {
     let mut archive = initramfs::Archive::default();
     for directory in ["dev", "proc", "cases"] {
         archive.directory(directory);
@@ -117,7 +172,7 @@ fn measure(arch: vm::Arch, kernel: &Path, inputs: &[Input], name: &str) -> Resul
     };
     let output = vm::boot(
         arch,
-        &kernel.join("kernel"),
+        image,
         &archive.finish(),
         "loglevel=2",
         &console,
@@ -256,4 +311,103 @@ fn stages(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What proofs take, where they are all that is known and beside signatures, and what signatures
+/// take: without proofs, and beside them.
+fn report_proofs(
+    signatures: &Costs,
+    [keyless, both]: &[Costs; 2],
+    objects: [Result<u64>; 3],
+) -> Result<Value> {
+    let good = |costs: &Costs, size, signer| -> Result<f64> {
+        let key = Key {
+            size,
+            signer,
+            stop: Stop::Good,
+            logged: false,
+        };
+        Ok(costs.total(&key)? as f64)
+    };
+    let mut missed = 0;
+    let mut verdict = |met: bool, goal: &str| {
+        missed += usize::from(!met);
+        format!("{}: {goal}", if met { "ok" } else { "MISSED" })
+    };
+
+    let mut wholes = vec![];
+    println!(
+        "\n{:36} {:>12} {:>12} {:>12} {:>8}",
+        "whole finit_module(2), instructions", "proof", "RSA-4096", "P-384", "RSA"
+    );
+    let kernels = [
+        ("no keys; RSA: no hashes", keyless, signatures),
+        ("hashes and keys", both, both),
+    ];
+    for (name, by_hashes, by_keys) in kernels {
+        for size in cost::SIZES {
+            let proof = good(by_hashes, size, PROOF)?;
+            let [rsa, p384] = [0, 1].map(|signer| good(by_keys, size, signer));
+            let (rsa, p384) = (rsa?, p384?);
+            let ratio = rsa / proof;
+            let goal = if size == cost::SIZES[0] && std::ptr::eq(by_hashes, keyless) {
+                verdict(ratio >= 6.0, "RSA at least 6 times that")
+            } else {
+                String::new()
+            };
+            let row = format!(
+                "{:36} {proof:12.0} {rsa:12.0} {p384:12.0} {ratio:8.2}  {goal}",
+                format!("{}, {name}", size_name(size))
+            );
+            println!("{}", row.trim_end());
+            wholes.push(json!({
+                "size": size, "kernels": name, "proof": proof, "rsa4096": rsa, "p384": p384,
+                "ratio": ratio,
+            }));
+        }
+    }
+
+    let mut stages = vec![];
+    println!(
+        "\n{:36} {:>12} {:>12} {:>12} {:>8}",
+        "stages of a proof, instructions", "SHA-256", "all else", "blacklist", "else"
+    );
+    for (name, costs) in [("no keys", keyless), ("hashes and keys", both)] {
+        for size in cost::SIZES {
+            let of = costs.proof(size)?;
+            let share = of.rest / of.digest;
+            let goal = if size == cost::SIZES[1] && std::ptr::eq(costs, keyless) {
+                verdict(share <= 0.05, "at most 5 % over SHA-256")
+            } else {
+                String::new()
+            };
+            let row = format!(
+                "{:36} {:12.0} {:12.0} {:12.0} {:7.2}%  {goal}",
+                format!("{}, {name}", size_name(size)),
+                of.digest,
+                of.rest,
+                of.blacklist,
+                100.0 * share
+            );
+            println!("{}", row.trim_end());
+            stages.push(json!({
+                "size": size, "kernel": name, "sha256": of.digest.round(), "rest": of.rest.round(),
+                "blacklist": of.blacklist.round(), "share": share,
+            }));
+        }
+    }
+
+    let [keys_only, hashes_only, all] = objects;
+    let (keys_only, hashes_only, all) = (keys_only?, hashes_only?, all?);
+    let appended = proofs::appended()?;
+    println!(
+        "\noctets behind each of {} modules: {appended}",
+        proofs::LEAVES / 2
+    );
+    println!("octets of code: keys {keys_only}, hashes {hashes_only}, both {all}");
+    println!("\nbench: {missed} goals missed");
+    Ok(json!({
+        "whole": wholes, "stages": stages, "appended": appended,
+        "code": { "keys": keys_only, "hashes": hashes_only, "both": all },
+    }))
 }
