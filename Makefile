@@ -45,8 +45,9 @@ test: setup ## everything that CI runs
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
-bench: setup ## time signing 4,000 modules; count what checking one costs in the guest [ARCH=arm64] [KERNEL=7.3]
+bench: setup ## time signing and hashing 4,000 modules; count what checking one costs in the guest [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench signing
+	$(CARGO) bench --quiet --locked -p modsig-tools --bench hashes
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
 
 fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
