@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// The kernel of that build, which gets the root; with --check, any image of it
     #[arg(long, value_name = "FILE")]
     vmlinux: PathBuf,
-    /// Change nothing; say whether this kernel lets all of these modules in
+    /// Change nothing; say whether this kernel lets all of these modules in by their hashes
     #[arg(long)]
     check: bool,
     /// Let modules in also as this command makes them, which gets the name of a copy
@@ -146,14 +146,15 @@ fn identity(path: &Path) -> Result<(u64, u64)> {
 /// Says of each module whether the kernel lets it in by its hash.
 fn check_all(arguments: &Arguments, modules: Vec<Found>) -> Result<ExitCode> {
     let path = &arguments.vmlinux;
-    let hashes = image::read(path)?.hashes.with_context(|| {
-        format!(
-            "{}: a kernel that does not know modules by their hashes (CONFIG_MODULE_SIG_RUST_HASHES)",
-            path.display()
-        )
-    })?;
+    let image = image::read(path)?;
+    ensure!(
+        image.hashes.is_some(),
+        "{}: a kernel that does not know modules by their hashes (CONFIG_MODULE_SIG_RUST_HASHES)",
+        path.display()
+    );
     let mut host = Host::default();
-    host.accept_hashes(hashes.root);
+    // What cannot be read of its certificates does not matter here.
+    image.equip(&mut host);
     host.accept_no_keys();
     let modules = modules.into_iter().map(Ok).collect();
     arguments.how.each(
@@ -166,7 +167,7 @@ fn check_all(arguments: &Arguments, modules: Vec<Found>) -> Result<ExitCode> {
             let json = json!({ "good": reason.is_none(), "reason": reason });
             Ok(match reason {
                 None => Done::good("good", "is of this kernel", json),
-                Some(reason) => Done::bad(format!("not let in: {reason}"), json),
+                Some(reason) => Done::bad(format!("not let in by its hash: {reason}"), json),
             })
         },
         at_once,

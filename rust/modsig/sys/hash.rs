@@ -37,7 +37,9 @@ impl Shash {
 
     /// Digests these parts, one behind the other; each has at most `u32::MAX` octets.
     pub(super) fn digest(&self, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+        // Stays where it is from now on: what C keeps in it may point into it.
         let mut state = State::new(self)?;
+        state.init()?;
         // The last part ends it; no part at all is as good as an empty one.
         let (last, others): (&[u8], &[&[u8]]) = match parts {
             [others @ .., last] => (last, others),
@@ -58,7 +60,7 @@ const MAX_STATE: usize = 512;
 /// # Invariants
 ///
 /// `desc.tfm` is the transform of `hash`, whose state fits into `octets`, which follow `desc` without
-/// a gap; the state was initialised.
+/// a gap.
 #[repr(C, align(16))]
 struct State<'a> {
     desc: bindings::shash_desc,
@@ -78,18 +80,21 @@ impl<'a> State<'a> {
         if unsafe { bindings::crypto_shash_descsize(tfm) } as usize > MAX_STATE {
             return Err(PlatformError(errno::ENOPKG));
         }
-        // INVARIANT: the state fits, as was just seen; it is initialised below.
-        let mut state = State {
+        // INVARIANT: the state fits, as was just seen.
+        Ok(State {
             desc: bindings::shash_desc {
                 tfm,
                 ..Default::default()
             },
             octets: MaybeUninit::uninit(),
             hash: PhantomData,
-        };
-        // SAFETY: `desc` has a valid transform, and room behind it for that transform's state.
-        errno::from_int(unsafe { bindings::crypto_shash_init(state.desc()) })?;
-        Ok(state)
+        })
+    }
+
+    fn init(&mut self) -> Result<(), PlatformError> {
+        // SAFETY: by the type's invariant `desc` has a valid transform, and room behind it for that
+        // transform's state.
+        errno::from_int(unsafe { bindings::crypto_shash_init(self.desc()) })
     }
 
     /// The descriptor, for C, with a claim to all of `self`: the state is behind it.
@@ -99,15 +104,16 @@ impl<'a> State<'a> {
 
     fn update(&mut self, part: &[u8]) -> Result<(), PlatformError> {
         let len = length(part)?;
-        // SAFETY: by the type's invariant this is a digest under way; `part` has `len` octets.
+        // SAFETY: as above, and `digest()`, the only caller, has initialised the state; `part` has
+        // `len` octets.
         errno::from_int(unsafe { bindings::crypto_shash_update(self.desc(), part.as_ptr(), len) })
     }
 
-    fn finish(mut self, last: &[u8], digest: &mut [u8; Digest::MAX]) -> Result<(), PlatformError> {
+    fn finish(&mut self, last: &[u8], digest: &mut [u8; Digest::MAX]) -> Result<(), PlatformError> {
         let len = length(last)?;
         let digest = digest.as_mut_ptr();
-        // SAFETY: by the type's invariant this is a digest under way; `last` has `len` octets, and
-        // `digest` has room for the largest digest.
+        // SAFETY: as for `update()`; `last` has `len` octets, and `digest` has room for the largest
+        // digest.
         errno::from_int(unsafe {
             bindings::crypto_shash_finup(self.desc(), last.as_ptr(), len, digest)
         })
