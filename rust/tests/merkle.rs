@@ -7,7 +7,7 @@ mod slow;
 
 use modsig::verify::{
     check,
-    merkle::Root,
+    merkle::{self, Root},
     trailer::{self, MARKER},
     Accepts, Blacklist, Checked, Class, Digest, DigestAlgorithm, Error, Flags, KeyId, Keyring,
     Lookup, Platform, PlatformError, PublicKey, Signature, Tree, Verification,
@@ -283,4 +283,55 @@ fn without_sha256_nothing_is_taken() {
     let result = check(&kernel, &file, Flags::default()).result;
     assert_eq!(result, Err(Error::ProofDigest));
     assert_eq!(result.unwrap_err().class(), Class::Rejected);
+}
+
+/// No error of a proof lets a permissive kernel go on.
+#[test]
+fn each_reason_is_one_to_refuse_always() {
+    for error in [
+        Error::NoRoot,
+        Error::ProofSize {
+            levels: 1,
+            octets: 4,
+        },
+        Error::ProofPosition(2),
+        Error::ProofDigest,
+        Error::BadProof,
+    ] {
+        assert_eq!(error.class(), Class::Rejected, "{error:?}");
+    }
+}
+
+/// More levels than a position has bits: all positions are inside.
+#[test]
+fn a_tree_may_be_as_deep_as_it_likes() {
+    let modules = slow::modules(2);
+    for levels in [31, 32, 33, 40] {
+        let position = if levels < 32 { 1 << 30 } else { u32::MAX };
+        let mut node = Sha256::digest([&[1], &position.to_be_bytes()[..], &modules[1]].concat());
+        let mut proof = position.to_be_bytes().to_vec();
+        for level in 0..levels {
+            let sibling = [level as u8; 32];
+            let is_right = u64::from(position) >> level & 1 == 1;
+            let (left, right) = match is_right {
+                true => (&sibling[..], &node[..]),
+                false => (&node[..], &sibling[..]),
+            };
+            node = Sha256::digest([&[2], left, right].concat());
+            proof.extend(sibling);
+        }
+        let hash = node.into();
+        assert_eq!(result(Root { levels, hash }, &modules[1], &proof), Ok(()));
+    }
+}
+
+#[test]
+fn a_proof_is_a_position_and_whole_hashes() {
+    let octets = [0, 0, 1, 2];
+    assert_eq!(merkle::parse(&octets), Some((258, &[][..])));
+    let one = [&octets[..], &[7; 32]].concat();
+    assert_eq!(merkle::parse(&one), Some((258, &[7; 32][..])));
+    for short in [0, 3, 5, 35] {
+        assert_eq!(merkle::parse(&one[..short]), None);
+    }
 }
