@@ -684,3 +684,110 @@ fn json_has_what_the_text_has() {
     assert_eq!(json["counts"]["good"], 7);
     assert!(Path::new(json["modules"][3]["path"].as_str().unwrap()).ends_with("lib/m3.ko"));
 }
+
+/// Writes other octets over those that are found in vmlinux, once.
+fn patch(work: &TempDir, old: &[u8], new: &[u8]) {
+    assert_eq!(old.len(), new.len());
+    let mut vmlinux = read(work, "vmlinux");
+    let at = vmlinux
+        .windows(old.len())
+        .position(|window| window == old)
+        .unwrap();
+    vmlinux[at..at + new.len()].copy_from_slice(new);
+    fs::write(work.path().join("vmlinux"), vmlinux).unwrap();
+}
+
+#[test]
+fn check_goes_by_hashes_alone_and_by_what_is_refused() {
+    let work = finished(&[]);
+    let keys = script("test-keys", &[]);
+    let [key, cert] = ["key", "cert"].map(|kind| keys.join(format!("rsa2048.{kind}.pem")));
+    let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
+    let sign = ["sign", "--key", key, "--cert", cert, &path(3)];
+    good(&modsig(&work, &sign));
+    good(&modsig(&work, &["verify", "--kernel", "vmlinux", &path(3)]));
+    let output = hashes(&work, &["--check"]);
+    fails(&output, 1, "");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("lib/m3.ko: not let in by its hash"), "{out}");
+
+    let work = finished(&[]);
+    let refused = image::read(&work.path().join("vmlinux")).unwrap().blacklist;
+    let digest = refused.iter().find_map(|hash| match hash {
+        image::Hash::File(digest) => Some(digest.clone()),
+        image::Hash::Certificate(_) => None,
+    });
+    let hex = |octets: &[u8]| -> String { octets.iter().map(|o| format!("{o:02x}")).collect() };
+    let other = openssl::sha::sha256(&read(&work, &path(2)));
+    patch(
+        &work,
+        hex(&digest.unwrap()).as_bytes(),
+        hex(&other).as_bytes(),
+    );
+    let output = hashes(&work, &["--check"]);
+    fails(&output, 1, "");
+    let out = String::from_utf8_lossy(&output.stdout);
+    let line = "lib/m2.ko: not let in by its hash: the file's hash is blacklisted";
+    assert!(out.contains(line) && out.contains("6 good"), "{out}");
+}
+
+#[test]
+fn a_kernel_says_itself_whether_it_goes_by_keys_as_well() {
+    let work = finished(&[]);
+    let keyless = script("kernel-build", &["6.12", "x86_64", "hashes-only"]).join("kernel");
+    let keyless = keyless.to_str().unwrap();
+    says(
+        &modsig(&work, &["certs", keyless]),
+        "only modules of its build are let in",
+    );
+    let module = keyless.replace("/kernel", "/modules/test_module.ko");
+    let [key, cert] = ["k.pem", "c.pem"];
+    good(&modsig(
+        &work,
+        &[
+            "keygen",
+            "--algorithm",
+            "p256",
+            "--key",
+            key,
+            "--cert",
+            cert,
+        ],
+    ));
+    fs::copy(&module, work.path().join("own.ko")).unwrap();
+    says(
+        &modsig(&work, &["verify", "--kernel", keyless, "own.ko"]),
+        "good, by its hash",
+    );
+    good(&modsig(
+        &work,
+        &["sign", "--key", key, "--cert", cert, "own.ko"],
+    ));
+    let output = modsig(
+        &work,
+        &["verify", "--kernel", keyless, "--cert", cert, "own.ko"],
+    );
+    fails(&output, 1, "");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        out.contains("signatures of type 2 are not supported"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_section_of_another_kind_is_left_alone() {
+    let work = tempfile::tempdir().unwrap();
+    build(work.path(), 1);
+    patch(&work, &modsig::verify::merkle::MARK, b"another: 16 byte");
+    refuses(
+        &work,
+        &[],
+        "vmlinux: its section .module_hashes is not one that this modsig knows",
+    );
+    refuses(
+        &work,
+        &["--check"],
+        "vmlinux: a kernel that does not know modules by their hashes",
+    );
+}
