@@ -15,6 +15,7 @@ pub mod commands;
 pub mod compression;
 pub mod detached;
 pub mod files;
+pub mod generate;
 pub mod hashes;
 pub mod image;
 pub mod keys;

@@ -2,42 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{ensure, Context, Result};
-use modsig::verify::KeyAlgorithm;
-use modsig_tools::{files, ml_dsa};
-use openssl::{
-    asn1::Asn1Time,
-    bn::{BigNum, MsbOption},
-    ec::{EcGroup, EcKey},
-    hash::MessageDigest,
-    nid::Nid,
-    pkey::{PKey, Private},
-    rsa::Rsa,
-    x509::{
-        extension::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier},
-        X509Builder, X509NameBuilder, X509,
-    },
+use anyhow::{ensure, Result};
+use modsig_tools::{
+    files,
+    generate::{certificate, Algorithm},
 };
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Algorithm {
-    #[value(name = "rsa-2048")]
-    Rsa2048,
-    #[value(name = "rsa-4096")]
-    Rsa4096,
-    #[value(name = "p256")]
-    P256,
-    #[value(name = "p384")]
-    P384,
-    #[value(name = "p521")]
-    P521,
-    #[value(name = "mldsa44")]
-    MlDsa44,
-    #[value(name = "mldsa65")]
-    MlDsa65,
-    #[value(name = "mldsa87")]
-    MlDsa87,
-}
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -71,62 +40,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             );
         }
     }
-    let key = match arguments.algorithm {
-        Algorithm::Rsa2048 => PKey::from_rsa(Rsa::generate(2048)?)?,
-        Algorithm::Rsa4096 => PKey::from_rsa(Rsa::generate(4096)?)?,
-        Algorithm::P256 => ec_key(Nid::X9_62_PRIME256V1)?,
-        Algorithm::P384 => ec_key(Nid::SECP384R1)?,
-        Algorithm::P521 => ec_key(Nid::SECP521R1)?,
-        Algorithm::MlDsa44 => ml_dsa::generate(KeyAlgorithm::MlDsa44)?,
-        Algorithm::MlDsa65 => ml_dsa::generate(KeyAlgorithm::MlDsa65)?,
-        Algorithm::MlDsa87 => ml_dsa::generate(KeyAlgorithm::MlDsa87)?,
-    };
-    let certificate = certificate(arguments, &key)?;
+    let key = arguments.algorithm.key()?;
+    let certificate = certificate(arguments.algorithm, &key, &arguments.cn, arguments.days)?;
     files::create(&arguments.key, 0o600, &key.private_key_to_pem_pkcs8()?)?;
     files::create(&arguments.cert, 0o644, &certificate.to_pem()?)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn ec_key(curve: Nid) -> Result<PKey<Private>> {
-    let group = EcGroup::from_curve_name(curve)?;
-    Ok(PKey::from_ec_key(EcKey::generate(&group)?)?)
-}
-
-/// Makes what Kbuild makes of its x509.genkey: for signatures, not for other certificates.
-fn certificate(arguments: &Arguments, key: &PKey<Private>) -> Result<X509> {
-    let mut name = X509NameBuilder::new()?;
-    name.append_entry_by_nid(Nid::COMMONNAME, &arguments.cn)
-        .with_context(|| format!("{:?} cannot be a common name", arguments.cn))?;
-    let name = name.build();
-
-    let mut builder = X509Builder::new()?;
-    builder.set_version(2)?;
-    let mut serial = BigNum::new()?;
-    serial.rand(159, MsbOption::MAYBE_ZERO, false)?;
-    let serial = serial.to_asn1_integer()?;
-    builder.set_serial_number(&serial)?;
-    builder.set_subject_name(&name)?;
-    builder.set_issuer_name(&name)?;
-    let (start, end) = (
-        Asn1Time::days_from_now(0)?,
-        Asn1Time::days_from_now(arguments.days)?,
-    );
-    builder.set_not_before(&start)?;
-    builder.set_not_after(&end)?;
-    builder.set_pubkey(key)?;
-    builder.append_extension(BasicConstraints::new().critical().build()?)?;
-    builder.append_extension(KeyUsage::new().digital_signature().build()?)?;
-    let subject = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
-    builder.append_extension(subject)?;
-    let authority = AuthorityKeyIdentifier::new()
-        .keyid(true)
-        .build(&builder.x509v3_context(None, None))?;
-    builder.append_extension(authority)?;
-    let digest = match arguments.algorithm {
-        // They digest what they sign in their own way.
-        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => MessageDigest::null(),
-        _ => MessageDigest::sha512(),
-    };
-    builder.sign(key, digest)?;
-    Ok(builder.build())
 }
