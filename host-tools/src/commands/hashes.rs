@@ -3,15 +3,10 @@
 //! The root over the modules' hashes in vmlinux, and its proof on each module.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        Mutex, PoisonError,
-    },
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
@@ -21,7 +16,7 @@ use modsig::verify::{
     Error as NotTaken, Flags,
 };
 use modsig_tools::{
-    files::{is_module_name, replace_end, walk, Found, Links, Missing, Original, Pending, Stamp},
+    files::{Found, Missing, Original, Pending, Stamp},
     hashes::{leaf, position, Entry, Gone, State, Tree},
     image::{self, Vmlinux},
     module::Module,
@@ -32,6 +27,7 @@ use modsig_tools::{
 use serde_json::json;
 
 use super::{
+    build::{is_kernel_of, list, put_all, End},
     replace::{Batch, Replaced, Sync},
     report::{self, at_once, Done, How},
 };
@@ -79,68 +75,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         ),
         None => update(arguments, &modules, &vmlinux, &state),
     }
-}
-
-/// The modules of a build, in the order of its tree.
-///
-/// # Errors
-///
-/// If one is missing or is there twice. Nothing is to be done then.
-fn list(paths: &[PathBuf]) -> Result<Vec<Found>> {
-    let mut found = vec![];
-    for path in paths {
-        if path.is_dir() || is_module_name(path) {
-            found.extend(walk(std::slice::from_ref(path), Links::Leave));
-            continue;
-        }
-        // Objects or modules, one in a line, below the directory that the list is in.
-        let named = || path.display().to_string();
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot read the list of modules", named()))?;
-        let directory = path.parent().unwrap_or(Path::new(""));
-        for line in text.lines().filter(|line| !line.is_empty()) {
-            let name = match is_module_name(Path::new(line)) {
-                true => PathBuf::from(line),
-                false => Path::new(line).with_extension("ko"),
-            };
-            let path = directory.join(&name);
-            found.push(match path.is_file() {
-                true => Ok(Found {
-                    path,
-                    name,
-                    given: false,
-                }),
-                false => Err(Missing {
-                    path,
-                    error: anyhow!("is in {}, but not there; build it", named()),
-                }),
-            });
-        }
-    }
-    let mut seen = HashSet::new();
-    let mut modules = vec![];
-    let mut wrong = 0;
-    for found in found {
-        let error = match found {
-            Ok(found) if seen.insert(identity(&found.path)?) => {
-                modules.push(found);
-                continue;
-            }
-            Ok(found) => anyhow!("{}: is there twice; list it once", found.path.display()),
-            Err(Missing { path, error }) => error.context(path.display().to_string()),
-        };
-        report::complain(&error);
-        wrong += 1;
-    }
-    ensure!(wrong == 0, "the list of modules is wrong; nothing was done");
-    Ok(modules)
-}
-
-/// What two paths have in common that name the same file.
-fn identity(path: &Path) -> Result<(u64, u64)> {
-    let metadata = fs::metadata(path);
-    let metadata = metadata.with_context(|| format!("{}: cannot open", path.display()))?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Says of each module whether the kernel lets it in by its hash.
@@ -366,7 +300,23 @@ fn update(
     if state != old {
         state.write(state_path)?;
     }
-    let stamps = put_all(arguments, modules, &looked, &ends)?;
+    let put = ends.iter().map(|(number, end)| {
+        let (path, entry) = (&*modules[*number].path, &looked[*number].entry);
+        Ok(End {
+            path,
+            stamp: entry.stamp.context("has not been looked at")?,
+            size: entry.size,
+            packed: !is_unpacked(path),
+            end,
+        })
+    });
+    let put: Vec<End<'_>> = put.collect::<Result<_>>()?;
+    let (stamps, wrong) = put_all(&arguments.sync, &arguments.how, &put);
+    ensure!(
+        wrong == 0,
+        "{wrong} modules have no proof, and {} is as it was; do it again",
+        arguments.vmlinux.display()
+    );
     for ((number, _), stamp) in ends.iter().zip(stamps) {
         state.modules[*number].stamp = Some(match stamp {
             Some(stamp) => stamp,
@@ -435,97 +385,12 @@ fn look_at_all(arguments: &Arguments, modules: &[Found], build: &Build<'_>) -> R
         "{wrong} modules cannot be taken; nothing was done"
     );
 
-    // The loader compares this string, so there is a kernel that has it.
-    let versions: BTreeSet<&str> = looked
-        .iter()
-        .filter_map(|module| module.vermagic.as_deref())
-        .collect();
-    for version in versions {
-        if build.vmlinux.has_string(version)? {
-            continue;
-        }
-        let is_of_it = |module: &&Looked| module.vermagic.as_deref() == Some(version);
-        let example = looked
-            .iter()
-            .find(is_of_it)
-            .map(|module| &*module.entry.path);
-        bail!(
-            "{}: is not the kernel of {}, which is for {version:?}: another release or configuration; nothing was done",
-            arguments.vmlinux.display(),
-            example.unwrap_or_default()
-        );
-    }
-    Ok(looked)
-}
-
-/// Gives modules their ends, many at once: their numbers, and what is to stand behind them. Returns
-/// the stamps of those that were written in place.
-fn put_all(
-    arguments: &Arguments,
-    modules: &[Found],
-    looked: &[Looked],
-    ends: &[(usize, Vec<u8>)],
-) -> Result<Vec<Option<Stamp>>> {
-    let batch = Mutex::new(Batch::new(&arguments.sync));
-    let wrong = AtomicUsize::new(0);
-    let complain = |error: &Error| {
-        report::complain(error);
-        wrong.fetch_add(1, Ordering::Relaxed);
-    };
-    let take = |next| {
-        // Whatever panicked, the rest of the batch is as good as it was.
-        let mut batch = batch.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, result) in batch.take(next) {
-            if let Err(error) = result {
-                complain(&error);
-            }
-        }
-    };
-    let put = |buffer: &mut Vec<u8>, number: usize, end: &[u8]| {
-        let path = &modules[number].path;
-        let entry = &looked[number].entry;
-        let stamp = entry.stamp.context("has not been looked at")?;
-        // In place, if nobody needs to see it half done.
-        if !arguments.sync.waits() && is_unpacked(path) {
-            if let Some(stamp) = replace_end(path, &stamp, entry.size, end)? {
-                return Ok(Some(stamp));
-            }
-        }
-        take(Some((number, put_anew(buffer, path, &stamp, end)?)));
-        Ok(None)
-    };
-    let stamps = parallel::map(ends, arguments.how.jobs(), |buffer, (number, end)| {
-        put(buffer, *number, end).unwrap_or_else(|error| {
-            complain(&error);
-            None
-        })
+    let versions = looked.iter().filter_map(|module| {
+        let version = module.vermagic.as_deref()?;
+        Some((version, Path::new(&module.entry.path)))
     });
-    take(None);
-    let wrong = wrong.into_inner();
-    ensure!(
-        wrong == 0,
-        "{wrong} modules have no proof, and {} is as it was; do it again",
-        arguments.vmlinux.display()
-    );
-    Ok(stamps)
-}
-
-/// Makes a module with another end, if it is still the one with this stamp.
-fn put_anew(buffer: &mut Vec<u8>, path: &Path, stamp: &Stamp, end: &[u8]) -> Result<Replaced> {
-    let original = Original::read(path, buffer)?;
-    ensure!(
-        original.stamp() == *stamp,
-        "{}: somebody changed it meanwhile; do it again",
-        path.display()
-    );
-    let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
-    let parts = opened.packed(&[strip(&opened.file).0, end])?;
-    let pending = Pending::replace(path, &original, &parts)?;
-    let done = Done::good("attached", "proof attached", json!({ "attached": true }));
-    Ok(Replaced {
-        done,
-        file: Some((pending, Some(original))),
-    })
+    is_kernel_of(&arguments.vmlinux, versions)?;
+    Ok(looked)
 }
 
 /// Whether a file's name is one of a module that is not packed.

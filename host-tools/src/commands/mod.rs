@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 mod attach;
+mod build;
 mod certs;
 mod hashes;
 mod help;

@@ -288,6 +288,27 @@ pub fn vermagic(module: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
 
+/// Whether somewhere in a file that is not packed stands this string, by itself.
+pub fn has_string(path: &Path, string: &str) -> Result<bool> {
+    /// Octets that are looked through at a time.
+    const PIECE: u64 = 1 << 20;
+    let find = || -> Result<bool> {
+        let wanted = [string.as_bytes(), b"\0"].concat();
+        let finder = memmem::Finder::new(&wanted);
+        let file = File::open(path).context("cannot open")?;
+        let (mut at, size) = (0, file.size()?);
+        while at < size {
+            let piece = (PIECE + wanted.len() as u64).min(size - at);
+            if finder.find(&file.piece(at, piece)?).is_some() {
+                return Ok(true);
+            }
+            at += PIECE;
+        }
+        Ok(false)
+    };
+    find().with_context(|| path.display().to_string())
+}
+
 /// The release that the kernel's banner says.
 fn release(segments: &[Segment]) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";

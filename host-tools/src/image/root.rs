@@ -114,23 +114,6 @@ impl Vmlinux {
         &self.hashes.root
     }
 
-    /// Whether somewhere in it stands this string, by itself.
-    pub fn has_string(&self, string: &str) -> Result<bool> {
-        /// Octets that are looked through at a time.
-        const PIECE: u64 = 1 << 20;
-        let wanted = [string.as_bytes(), b"\0"].concat();
-        let finder = memmem::Finder::new(&wanted);
-        let (mut at, size) = (0, self.file.size()?);
-        while at < size {
-            let piece = (PIECE + wanted.len() as u64).min(size - at);
-            if finder.find(&self.file.piece(at, piece)?).is_some() {
-                return Ok(true);
-            }
-            at += PIECE;
-        }
-        Ok(false)
-    }
-
     /// Writes the root into it, in place.
     pub fn write(&self, root: &Root) -> Result<()> {
         let mut octets = [0; ROOT];
