@@ -19,6 +19,9 @@ const SYMBOL: usize = 24;
 const ET_REL: u16 = 1;
 const PT_LOAD: u32 = 1;
 const SHT_SYMTAB: u32 = 2;
+const SHT_NOBITS: u32 = 8;
+
+const NO_IMAGE: &str = "this is a module or an object file, not a kernel image";
 
 /// A number of `N` octets, little-endian; a structure that is read has been read whole.
 fn number<const N: usize>(octets: &[u8], at: usize) -> u64 {
@@ -100,10 +103,7 @@ pub(super) fn section(source: &dyn Source, name: &str) -> Result<Option<Range<u6
 /// Takes the parts of a kernel out of an ELF file.
 pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
     let header = Header::read(source)?;
-    ensure!(
-        header.u16(16) != ET_REL,
-        "this is a module or an object file, not a kernel image"
-    );
+    ensure!(header.u16(16) != ET_REL, NO_IMAGE);
 
     let mut segments = vec![];
     let mut total = 0u64;
@@ -125,20 +125,8 @@ pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
         "an ELF file in which nothing is to be loaded (debug information only?); give the vmlinux itself"
     );
 
-    let sections = header.sections()?;
-    let symbol_table = sections
-        .iter()
-        .find(|section| number::<4>(section, 4) as u32 == SHT_SYMTAB);
-    let symbols = match symbol_table {
-        Some(section) => {
-            let link = number::<4>(section, 40) as usize;
-            let strings = sections
-                .get(link)
-                .context("its symbol table is damaged; copy it again")?;
-            let content =
-                |section: &[u8]| source.piece(number::<8>(section, 24), number::<8>(section, 32));
-            symbols(&content(section)?, &content(strings)?)
-        }
+    let symbols = match Table::read(source, &header.sections()?)? {
+        Some(table) => symbols(&table),
         None => None,
     };
     Ok(Kernel {
@@ -148,14 +136,95 @@ pub(super) fn read(source: &dyn Source) -> Result<Kernel> {
     })
 }
 
+/// A symbol: what a name stands for.
+#[derive(Clone, Copy)]
+pub(super) struct Symbol {
+    pub(super) address: u64,
+    pub(super) size: u64,
+    section: u16,
+}
+
+/// A symbol table, and the names in it.
+struct Table {
+    symbols: Vec<u8>,
+    names: Vec<u8>,
+}
+
+impl Table {
+    fn read(source: &dyn Source, sections: &[Vec<u8>]) -> Result<Option<Self>> {
+        let mut all = sections.iter();
+        let Some(section) = all.find(|section| number::<4>(section, 4) as u32 == SHT_SYMTAB) else {
+            return Ok(None);
+        };
+        let link = number::<4>(section, 40) as usize;
+        let names = sections
+            .get(link)
+            .context("its symbol table is damaged; copy it again")?;
+        let content =
+            |section: &[u8]| source.piece(number::<8>(section, 24), number::<8>(section, 32));
+        Ok(Some(Table {
+            symbols: content(section)?,
+            names: content(names)?,
+        }))
+    }
+
+    /// All of them; `None` for one whose name is not there.
+    fn all(&self) -> impl Iterator<Item = Option<(&[u8], Symbol)>> {
+        self.symbols.chunks_exact(SYMBOL).map(|symbol| {
+            let name = self.names.get(number::<4>(symbol, 0) as usize..)?;
+            let name = &name[..name.iter().position(|&octet| octet == 0)?];
+            let symbol = Symbol {
+                address: number::<8>(symbol, 8),
+                size: number::<8>(symbol, 16),
+                section: number::<2>(symbol, 6) as u16,
+            };
+            Some((name, symbol))
+        })
+    }
+}
+
+/// A kernel with its symbols, as the linker made it.
+pub(super) struct Linked {
+    sections: Vec<Vec<u8>>,
+    table: Table,
+}
+
+impl Linked {
+    /// Reads it; `None` if it has no symbols.
+    pub(super) fn read(source: &dyn Source) -> Result<Option<Self>> {
+        let header = Header::read(source)?;
+        ensure!(header.u16(16) != ET_REL, NO_IMAGE);
+        let sections = header.sections()?;
+        let table = Table::read(source, &sections)?;
+        Ok(table.map(|table| Linked { sections, table }))
+    }
+
+    /// What this name stands for.
+    pub(super) fn symbol(&self, name: &str) -> Option<Symbol> {
+        let mut all = self.table.all().flatten();
+        all.find_map(|(found, symbol)| (found == name.as_bytes()).then_some(symbol))
+    }
+
+    /// Where in the file something is that is in the section of a symbol.
+    pub(super) fn place(&self, symbol: Symbol, size: u64) -> Option<u64> {
+        let section = self.sections.get(usize::from(symbol.section))?;
+        if number::<4>(section, 4) as u32 == SHT_NOBITS {
+            return None;
+        }
+        let at = symbol.address.checked_sub(number::<8>(section, 16))?;
+        let is_in = at.checked_add(size)? <= number::<8>(section, 32);
+        let offset = number::<8>(section, 24).checked_add(at)?;
+        offset.checked_add(size).filter(|_| is_in)?;
+        Some(offset)
+    }
+}
+
 /// Takes out of a symbol table what it has of the lists; `None` if it is not a kernel's.
-fn symbols(table: &[u8], strings: &[u8]) -> Option<Symbols> {
+fn symbols(table: &Table) -> Option<Symbols> {
     let mut is_kernel = false;
     let mut found = Symbols::default();
-    for symbol in table.chunks_exact(SYMBOL) {
-        let name = strings.get(number::<4>(symbol, 0) as usize..)?;
-        let name = &name[..name.iter().position(|&octet| octet == 0)?];
-        let value = number::<8>(symbol, 8);
+    for symbol in table.all() {
+        let (name, symbol) = symbol?;
         let place = match name {
             b"linux_banner" => {
                 is_kernel = true;
@@ -168,7 +237,7 @@ fn symbols(table: &[u8], strings: &[u8]) -> Option<Symbols> {
             b"revocation_certificate_list_size" => &mut found.revocation_size,
             _ => continue,
         };
-        *place = Some(value);
+        *place = Some(symbol.address);
     }
     is_kernel.then_some(found)
 }

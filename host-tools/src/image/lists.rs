@@ -39,7 +39,7 @@ const NEIGHBOURS: u64 = 1 << 20;
 const RESERVED: usize = 1 << 20;
 
 /// What every certificate in a list starts with: a SEQUENCE, and that its length takes two octets.
-const CERTIFICATE: [u8; 2] = [0x30, 0x82];
+pub(super) const CERTIFICATE: [u8; 2] = [0x30, 0x82];
 
 /// Finds the certificates.
 pub(super) fn find(kernel: &Kernel) -> Result<Found> {
@@ -62,7 +62,7 @@ fn certificate_size(octets: &[u8]) -> Option<usize> {
 }
 
 /// Takes a list apart; also gives what is left of it at the end.
-fn split(mut octets: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+pub(super) fn split(mut octets: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut certificates = vec![];
     while let Some(size) = certificate_size(octets) {
         let (certificate, rest) = octets.split_at(size);

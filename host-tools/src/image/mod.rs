@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Kernel images: which certificates are built in, which of them are revoked, which hashes are
-//! refused; and the root over the hashes of the build's modules.
+//! refused; and the root over the hashes of the build's modules. A vmlinux can be given that root,
+//! and a certificate ([`Area`]).
 //!
 //! [`read`] takes off what the image is packed in (`layers`), down to the kernel itself: an ELF
 //! file or arm64's flat image, whose parts in memory are [`Segment`]s (`elf`). In these the lists
 //! are found by their symbols, or by what the kernel's sources put around them (`lists`).
 
 mod elf;
+mod extra;
 mod layers;
 mod lists;
 mod root;
@@ -18,7 +20,10 @@ use anyhow::{ensure, Context, Error, Result};
 use memchr::memmem;
 use openssl::x509::X509;
 
-pub use self::root::{Hashes, Vmlinux};
+pub use self::{
+    extra::Area,
+    root::{Hashes, Vmlinux},
+};
 use crate::platform::Host;
 
 /// The largest image, or part of one, that is read: no kernel has as much.
