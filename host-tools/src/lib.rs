@@ -5,7 +5,7 @@
 //! What a signature is worth is decided by [`modsig::verify`], the code that runs in the kernel;
 //! [`platform`] brings OpenSSL to it.
 
-// Only `store` may: scripts/check-unsafe.
+// Only `secret` and `store` may: scripts/check-unsafe.
 #![deny(unsafe_code)]
 
 // The commands name the library as any other user of it does.
@@ -23,9 +23,12 @@ pub mod machine;
 pub mod message;
 pub mod ml_dsa;
 pub mod module;
+pub mod one_time;
 pub mod parallel;
 pub mod passphrase;
 pub mod platform;
+#[allow(unsafe_code)]
+pub mod secret;
 pub mod signer;
 #[allow(unsafe_code)]
 pub mod store;

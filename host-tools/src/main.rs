@@ -2,11 +2,15 @@
 
 //! `modsig`: signs, verifies, inspects and strips kernel modules.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser;
-use modsig_tools::commands::{self, Arguments};
+use modsig_tools::{
+    commands::{self, Arguments},
+    one_time,
+};
 
 fn main() -> ExitCode {
-    commands::run(Arguments::parse())
+    // What `modsig seal` starts is nothing for people.
+    one_time::serve(env::args_os()).unwrap_or_else(|| commands::run(Arguments::parse()))
 }

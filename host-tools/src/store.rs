@@ -2,8 +2,9 @@
 
 //! Keys and certificates on tokens, through OpenSSL's PKCS#11 provider.
 //!
-//! The only file with `unsafe`: the openssl crate has no functions for OpenSSL's stores (OSSL_STORE,
-//! OpenSSL 3.0 and later), nor for what belongs to a library context of one's own.
+//! With `secret` the only file with `unsafe`: the openssl crate has no functions for OpenSSL's
+//! stores (OSSL_STORE, OpenSSL 3.0 and later), nor for what belongs to a library context of one's
+//! own.
 
 use std::{
     ffi::{c_char, c_int, c_void, CString},

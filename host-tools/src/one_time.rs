@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signing with a key that is made for this once and is never on a disk.
+//!
+//! A process of its own has it, and nothing else: [`sign`] starts this program again, which comes
+//! to [`serve`]. Its memory is small enough to be locked by anybody; whoever reads modules does not
+//! have the key; and it is gone, with all that memory, before a module is written.
+//!
+//! Both talk over two pipes, in frames: 4 octets that say how many follow (little-endian), and
+//! those. The process is sent digests, and sends frames whose first octet says what they are.
+
+use std::{
+    ffi::OsString,
+    io::{self, ErrorKind, Read, Write},
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitCode, Stdio},
+};
+
+use anyhow::{anyhow, bail, ensure, Context, Error, Result};
+use modsig::verify::DigestAlgorithm;
+use openssl::x509::X509;
+use rustix::process::{set_parent_process_death_signal, Signal};
+
+use crate::{
+    generate::{certificate, Algorithm},
+    secret,
+    signer::{digest_by_name, Signer, SignerIdForm},
+};
+
+/// The common name in the certificates of such keys.
+pub const COMMON_NAME: &str = "modsig seal";
+
+/// The argument that makes the program such a process.
+const ARGUMENT: &str = "one-time-key";
+
+/// Days that the certificate says it is valid. The kernel does not look at it.
+const DAYS: u32 = 36500;
+
+/// What a frame from the process is: a certificate (DER), a message, a remark, an error.
+const CERTIFICATE: u8 = b'c';
+const MESSAGE: u8 = b'm';
+const REMARK: u8 = b'r';
+const ERROR: u8 = b'e';
+
+/// Octets of the largest frame.
+const LARGEST: u32 = 1 << 16;
+
+fn send(to: &mut impl Write, kind: &[u8], content: &[u8]) -> io::Result<()> {
+    let length = (kind.len() + content.len()) as u32;
+    to.write_all(&[&length.to_le_bytes(), kind, content].concat())?;
+    to.flush()
+}
+
+/// The next frame; `None` if there is none any more.
+fn receive(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 4];
+    // Nothing at all is an end, a part is not.
+    match from.read(&mut length[..1])? {
+        0 => return Ok(None),
+        _ => from.read_exact(&mut length[1..])?,
+    }
+    let length = u32::from_le_bytes(length);
+    if length > LARGEST {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let mut content = vec![0; length as usize];
+    from.read_exact(&mut content)?;
+    Ok(Some(content))
+}
+
+/// What was signed with such a key.
+#[derive(Debug)]
+pub struct Signed {
+    /// The certificate that tells it.
+    pub certificate: X509,
+    /// The messages over the digests, in their order.
+    pub messages: Vec<Vec<u8>>,
+    /// What a person should know.
+    pub remarks: Vec<String>,
+}
+
+/// Makes a key, signs these digests with it, and lets it go.
+///
+/// # Errors
+///
+/// If there is no such process, or if it ends too early. There is no key then, either.
+pub fn sign(algorithm: Algorithm, digest: DigestAlgorithm, digests: &[Vec<u8>]) -> Result<Signed> {
+    let child = Command::new("/proc/self/exe")
+        .arg0("modsig")
+        .args([ARGUMENT, &algorithm.name(), digest.name()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the process that has the key (is there a /proc?)")?;
+    let mut process = Process { child };
+    let mut remarks = vec![];
+    let certificate = loop {
+        match process.receive()? {
+            (CERTIFICATE, der) => break X509::from_der(&der).context(NONSENSE)?,
+            (REMARK, text) => remarks.push(String::from_utf8_lossy(&text).into_owned()),
+            _ => bail!(NONSENSE),
+        }
+    };
+    let mut messages = vec![];
+    for digest in digests {
+        messages.push(process.message(digest)?);
+    }
+    process.end()?;
+    Ok(Signed {
+        certificate,
+        messages,
+        remarks,
+    })
+}
+
+const NONSENSE: &str = "the process that has the key answers what nobody has asked";
+
+/// The process, as who started it sees it. If it is not needed any more, it is ended.
+struct Process {
+    child: Child,
+}
+
+impl Process {
+    fn message(&mut self, digest: &[u8]) -> Result<Vec<u8>> {
+        let sent = match &mut self.child.stdin {
+            Some(to) => send(to, &[], digest),
+            None => Err(ErrorKind::BrokenPipe.into()),
+        };
+        match sent {
+            // What it has to say about that comes now.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => (),
+        }
+        match self.receive()? {
+            (MESSAGE, message) => Ok(message),
+            _ => bail!(NONSENSE),
+        }
+    }
+
+    /// What it sends next.
+    fn receive(&mut self) -> Result<(u8, Vec<u8>)> {
+        let from = self.child.stdout.as_mut().context("is not there")?;
+        let mut frame = match receive(from) {
+            Ok(Some(frame)) if !frame.is_empty() => frame,
+            Ok(Some(_)) => bail!(NONSENSE),
+            Ok(None) => return Err(self.ended()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(self.ended()),
+            Err(error) => return Err(error).context("the process that has the key is not heard"),
+        };
+        let content = frame.split_off(1);
+        match frame[0] {
+            ERROR => Err(anyhow!("{}", String::from_utf8_lossy(&content))),
+            kind => Ok((kind, content)),
+        }
+    }
+
+    /// How it has ended, when it should not have.
+    fn ended(&mut self) -> Error {
+        match self.child.wait() {
+            Ok(status) => anyhow!(
+                "the process that has the key has ended ({status}), and the key is gone; do it again"
+            ),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Lets it end, and waits for that.
+    fn end(mut self) -> Result<()> {
+        drop(self.child.stdin.take());
+        let mut rest = vec![];
+        if let Some(from) = &mut self.child.stdout {
+            from.read_to_end(&mut rest)?;
+        }
+        let status = self.child.wait()?;
+        ensure!(
+            status.success() && rest.is_empty(),
+            "the process that has the key has not ended as it should ({status})"
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both do nothing if it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether these are the arguments of such a process: if so, it is one, until its input ends.
+pub fn serve(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if arguments.nth(1)? != ARGUMENT {
+        return None;
+    }
+    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let arguments: Vec<String> = arguments.map_while(|one| one.into_string().ok()).collect();
+    match answer(&arguments, &mut input, &mut output) {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(error) => {
+            // Who does not hear it knows that this has ended.
+            let _ = send(&mut output, &[ERROR], format!("{error:#}").as_bytes());
+            Some(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn answer(arguments: &[String], input: &mut impl Read, output: &mut impl Write) -> Result<()> {
+    let [algorithm, digest] = arguments else {
+        bail!("only modsig seal starts this");
+    };
+    let digest = digest_by_name(digest)?;
+    let algorithm = Algorithm::by_name(algorithm).context("an unknown kind of key")?;
+    // Without who has started it, it has nothing to do.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // What that needs for itself need not be locked.
+    openssl::init();
+    if let Some(remark) = secret::keep()? {
+        send(output, &[REMARK], remark.as_bytes())?;
+    }
+    let key = algorithm.key()?;
+    let certificate = certificate(algorithm, &key, COMMON_NAME, DAYS)?;
+    let signer = Signer::new(key, &certificate, digest, SignerIdForm::IssuerAndSerial)?;
+    send(output, &[CERTIFICATE], &certificate.to_der()?)?;
+    while let Some(digest) = receive(input)? {
+        send(output, &[MESSAGE], &signer.message_over(&digest)?)?;
+    }
+    Ok(())
+}
