@@ -7,7 +7,9 @@
 //! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
 //! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
 //! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts;
-//! vmlinux, modules.order and lib/ of a build with CONFIG_MODULE_SIG_RUST_HASHES.
+//! vmlinux, modules.order and lib/ of a build with CONFIG_MODULE_SIG_RUST_HASHES; build/ with
+//! vmlinux and modules.order of one with CONFIG_SYSTEM_EXTRA_CERTIFICATE, and its modules below
+//! installed/lib/modules.
 
 pub(super) const MODSIG: &str = "\
 Exit status:
@@ -149,6 +151,25 @@ Examples:
     cp -r lib installed
     find installed -name '*.ko' -exec strip --strip-debug {} +
     modsig hashes --modules modules.order --vmlinux vmlinux --attach-to installed";
+
+pub(super) const SEAL: &str = "\
+Exit status:
+  0  all modules are signed, and the kernel takes them
+  1  all was written, but read back, the kernel does not take some of them; seal again
+  2  nothing was done, or some modules could not be written, and vmlinux was left; seal again
+
+Files:
+  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
+
+Examples:
+  After a build, before the boot image is made:
+    modsig seal --modules build/modules.order --vmlinux build/vmlinux
+  All that there is of this build, and signatures that \"make modules_install\" has made give way:
+    modsig seal --modules build/modules.order --modules installed/lib/modules --replace \\
+        --vmlinux build/vmlinux
+  What the kernel trusts now, and what it takes:
+    modsig certs build/vmlinux
+    modsig verify --kernel build/vmlinux installed/lib/modules";
 
 pub(super) const CERTS: &str = "\
 Exit status:

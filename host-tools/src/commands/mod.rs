@@ -15,6 +15,7 @@ mod keygen;
 mod manifest;
 mod replace;
 mod report;
+mod seal;
 mod sign;
 pub mod sign_file;
 mod strip;
@@ -88,6 +89,22 @@ pub(crate) enum Command {
     /// kept beside vmlinux, in modules.hashes. If one module cannot be taken, nothing is written.
     #[command(after_long_help = help::HASHES, verbatim_doc_comment)]
     Hashes(hashes::Arguments),
+    /// Sign the modules of a build with a key that is gone when it is done
+    ///
+    /// Makes a key, signs all modules with it, and writes its certificate into vmlinux, which must
+    /// have been built with CONFIG_SYSTEM_EXTRA_CERTIFICATE=y. The kernel then takes these modules,
+    /// and nobody can make others for this certificate: the key is in the memory of one process
+    /// only, which is locked, and is gone before the first module is written.
+    ///
+    /// A signature from an earlier seal is replaced, and so is the certificate. Give all modules at
+    /// once, those in the build tree and those installed from it, for the next seal makes another
+    /// key. If one of them cannot be taken, nothing is written: each must be a module for this very
+    /// kernel, and may be signed otherwise, or have a proof of "modsig hashes", only with --replace.
+    ///
+    /// Boot images are made of vmlinux afterwards. At the end all is read back, and each module is
+    /// checked as the kernel does. If that was interrupted, seal again.
+    #[command(after_long_help = help::SEAL, verbatim_doc_comment)]
+    Seal(seal::Arguments),
     /// List the certificates that a kernel image has built in
     ///
     /// Unpacks the image, and lists the certificates of the builtin trusted keyring, those that are
@@ -121,6 +138,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Strip(arguments) => strip::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
         Command::Hashes(arguments) => hashes::run(&arguments),
+        Command::Seal(arguments) => seal::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signing all modules of a build with a key that is gone afterwards, and that build's kernel
+//! trusting it.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use modsig::verify::{
+    check, cms,
+    der::Reader,
+    trailer::{self, Kind},
+    DigestAlgorithm, Error, Flags, SignerId,
+};
+use modsig_tools::{
+    files::{Found, Original, Stamp},
+    generate::{name, Algorithm},
+    image::{self, Area, List},
+    module::{self, Module},
+    one_time::{self, COMMON_NAME},
+    parallel,
+    platform::Host,
+    signer::{digest_by_name, message_digest, CertificateIds},
+};
+use openssl::{hash::hash, x509::X509};
+use serde_json::json;
+
+use super::{
+    build::{is_kernel_of, list, put_all, End},
+    replace::Sync,
+    report::{self, How},
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The modules of a build: its modules.order, or directories with modules; may be repeated
+    #[arg(long, required = true, value_name = "PATH")]
+    modules: Vec<PathBuf>,
+    /// The kernel of that build, which gets the certificate
+    #[arg(long, value_name = "FILE")]
+    vmlinux: PathBuf,
+    /// Kind of key [default: p256, or rsa-2048 if the kernel has no ECDSA]
+    #[arg(long, value_parser = PossibleValuesParser::new(["p256", "p384", "p521", "rsa-2048", "rsa-4096"])
+        .try_map(|name| Algorithm::by_name(&name).context("unknown")))]
+    algorithm: Option<Algorithm>,
+    /// Digest algorithm
+    #[arg(long, default_value = "sha512", value_name = "NAME")]
+    hash: String,
+    /// Take off signatures that are not from an earlier seal, and proofs
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    sync: Sync,
+    #[command(flatten)]
+    how: How,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let digest = digest_by_name(&arguments.hash)?;
+    let modules = list(&arguments.modules)?;
+    ensure!(
+        !modules.is_empty(),
+        "no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found; nothing was done"
+    );
+    let area = Area::open(&arguments.vmlinux)?;
+    ensure!(
+        image::read(&arguments.vmlinux)?.accepts_keys(),
+        "{}: takes modules by their hashes only, whoever signed them; build it with CONFIG_MODULE_SIG_RUST_KEYS=y",
+        arguments.vmlinux.display()
+    );
+    let algorithm = algorithm(arguments, &area)?;
+    let looked = look_at_all(arguments, &modules, digest)?;
+
+    let digests: Vec<Vec<u8>> = looked.iter().map(|module| module.digest.clone()).collect();
+    let signed = one_time::sign(algorithm, digest, &digests)?;
+    for remark in signed.remarks {
+        eprintln!("modsig: {remark}");
+    }
+    let der = signed.certificate.to_der()?;
+    area.check(&der)?;
+
+    let ends = signed.messages.iter();
+    let ends = ends.map(|message| Ok([&message[..], &module::trailer(message)?].concat()));
+    let ends: Vec<Vec<u8>> = ends.collect::<Result<_>>()?;
+    let all = modules.iter().zip(&looked).zip(&ends);
+    let put: Vec<End<'_>> = all
+        .map(|((found, module), end)| End {
+            path: &found.path,
+            stamp: module.stamp,
+            size: module.size,
+            packed: module.packed,
+            end,
+        })
+        .collect();
+    let (_, wrong) = put_all(&arguments.sync, &arguments.how, &put);
+    ensure!(
+        wrong < modules.len(),
+        "no module could be written; nothing was done"
+    );
+    ensure!(
+        wrong == 0,
+        "{wrong} modules could not be written, and {} is as it was, so it does not take the others; seal again",
+        arguments.vmlinux.display()
+    );
+    area.write(&der, arguments.sync.waits())?;
+    let (wrong, others) = verify_all(arguments, &modules, &der)?;
+    if wrong > 0 {
+        report::complain(&anyhow!("{wrong} modules are not taken; seal again"));
+        return Ok(ExitCode::FAILURE);
+    }
+    let certificate = &signed.certificate;
+    tell(arguments, modules.len(), algorithm, certificate, others)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The kind of key that this kernel can use.
+fn algorithm(arguments: &Arguments, area: &Area) -> Result<Algorithm> {
+    let vmlinux = arguments.vmlinux.display();
+    let has = |algorithm: Algorithm| match algorithm {
+        Algorithm::Rsa2048 | Algorithm::Rsa4096 => true,
+        _ => area.ecdsa().contains(&&*algorithm.name()),
+    };
+    match arguments.algorithm {
+        Some(algorithm) => {
+            let name = algorithm.name();
+            ensure!(
+                has(algorithm),
+                "{vmlinux}: has no ECDSA with {name} (CONFIG_CRYPTO_ECDSA=y, not m); take --algorithm rsa-2048"
+            );
+            Ok(algorithm)
+        }
+        None if has(Algorithm::P256) => Ok(Algorithm::P256),
+        None => {
+            eprintln!("modsig: {vmlinux}: has no ECDSA (CONFIG_CRYPTO_ECDSA); the key is of RSA");
+            Ok(Algorithm::Rsa2048)
+        }
+    }
+}
+
+/// A module that can be taken.
+struct Looked {
+    stamp: Stamp,
+    /// Octets of the module itself.
+    size: u64,
+    packed: bool,
+    digest: Vec<u8>,
+    vermagic: String,
+}
+
+/// Looks at all modules, many at once.
+///
+/// # Errors
+///
+/// If one of them cannot be taken. Nothing has been written then.
+fn look_at_all(
+    arguments: &Arguments,
+    modules: &[Found],
+    digest: DigestAlgorithm,
+) -> Result<Vec<Looked>> {
+    let issuer = name(COMMON_NAME)?.to_der()?;
+    let results = parallel::map(modules, arguments.how.jobs(), |buffer, found| {
+        let path = &found.path;
+        let original = Original::read(path, buffer)?;
+        let look = || {
+            let opened = Module::open(buffer)?;
+            let (content, _) = opened.unsigned()?;
+            match trailer::split(content) {
+                Err(unsplit) if unsplit.error != Error::Unsigned => {
+                    bail!("{}; build it again", unsplit.error)
+                }
+                _ => (),
+            }
+            if !arguments.replace {
+                is_ours_to_replace(&opened, &issuer)?;
+            }
+            let vermagic = image::vermagic(content)
+                .context("not a kernel module (it has no vermagic); build it again")?;
+            let algorithm = message_digest(digest).with_context(|| {
+                format!("{} cannot be used to sign modules here", digest.name())
+            })?;
+            Ok(Looked {
+                stamp: original.stamp(),
+                size: content.len() as u64,
+                packed: opened.compression.is_some(),
+                digest: hash(algorithm, content)?.to_vec(),
+                vermagic: vermagic.to_owned(),
+            })
+        };
+        look().with_context(|| path.display().to_string())
+    });
+    let mut wrong = 0;
+    let looked = results.into_iter().filter_map(|result: Result<Looked>| {
+        let complain = |error| {
+            report::complain(&error);
+            wrong += 1;
+        };
+        result.map_err(complain).ok()
+    });
+    let looked: Vec<Looked> = looked.collect();
+    ensure!(
+        wrong == 0,
+        "{wrong} modules cannot be taken; nothing was done"
+    );
+    let versions = looked.iter().map(|module| &*module.vermagic);
+    let paths = modules.iter().map(|found| &*found.path);
+    is_kernel_of(&arguments.vmlinux, versions.zip(paths))?;
+    Ok(looked)
+}
+
+/// Fails if something is behind a module that is not from an earlier seal.
+fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
+    ensure!(
+        opened.misplaced == 0,
+        "it was signed after it was packed; --replace takes that signature off"
+    );
+    let issuer = Reader::new(issuer).element(0x30);
+    let mut rest = &opened.file[..];
+    while let Ok(split) = trailer::split(rest) {
+        ensure!(
+            split.kind == Kind::Pkcs7,
+            "it has a proof that it is of a build (modsig hashes); --replace takes that off"
+        );
+        let parsed = cms::parse(split.message, NEWEST);
+        let signers = parsed.and_then(|message| message.signed_data());
+        let message = signers.map_err(|error| {
+            anyhow!("it has a signature that cannot be read ({error}); --replace takes that off")
+        })?;
+        for signer in message.signers() {
+            let is_ours = match (signer.id, &issuer) {
+                (SignerId::IssuerAndSerial { issuer, .. }, Ok(ours)) => issuer == ours.content,
+                _ => false,
+            };
+            ensure!(
+                is_ours,
+                "it is signed by {}; --replace takes that signature off",
+                signer.id
+            );
+        }
+        rest = split.content;
+    }
+    Ok(())
+}
+
+const NEWEST: cms::Dialect = cms::Dialect {
+    ml_dsa: true,
+    ml_dsa_attributes: true,
+};
+
+/// Reads all back, and complains of each module that the kernel does not take for this
+/// certificate's sake. Says how many these are, and how many other certificates it has.
+fn verify_all(arguments: &Arguments, modules: &[Found], der: &[u8]) -> Result<(usize, usize)> {
+    let vmlinux = arguments.vmlinux.display();
+    let mut image = image::read(&arguments.vmlinux)?;
+    let of = |list| {
+        let all = image.certificates.iter();
+        all.filter(move |certificate| certificate.list == list)
+    };
+    let others = of(List::Builtin).count();
+    ensure!(
+        of(List::Extra)
+            .map(|certificate| &certificate.der[..])
+            .eq([der]),
+        "{vmlinux}: does not have the certificate that was written into it; seal again"
+    );
+    (image.certificates).retain(|certificate| certificate.list != List::Builtin);
+    let mut host = Host::default();
+    for error in image.equip(&mut host) {
+        report::complain(&error.context(vmlinux.to_string()));
+    }
+    let results = parallel::map(modules, arguments.how.jobs(), |buffer, found| {
+        Original::read(&found.path, buffer)?;
+        let verify = || {
+            let opened = Module::open(buffer)?;
+            let checked = check(&host, &opened.file, Flags::default());
+            checked
+                .result
+                .map_err(|error| anyhow!("sealed, but {error}"))?;
+            ensure!(checked.signer.is_some(), "sealed, but has no signature");
+            Ok(())
+        };
+        verify().with_context(|| found.path.display().to_string())
+    });
+    let errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    errors.iter().for_each(report::complain);
+    Ok((errors.len(), others))
+}
+
+/// Says what has become of it.
+fn tell(
+    arguments: &Arguments,
+    modules: usize,
+    algorithm: Algorithm,
+    certificate: &X509,
+    others: usize,
+) -> Result<()> {
+    let serial = CertificateIds::new(certificate)?.serial;
+    let serial: String = serial.iter().map(|octet| format!("{octet:02x}")).collect();
+    let algorithm = algorithm.name();
+    report::print(&if arguments.how.json {
+        let json = json!({
+            "modules": modules, "algorithm": algorithm, "serial": serial, "others": others,
+        });
+        json.to_string()
+    } else {
+        let also = match others {
+            0 => String::new(),
+            _ => format!(", which trusts {others} more (modsig certs)"),
+        };
+        format!(
+            "sealed: {modules} modules, key of {algorithm} gone; certificate {serial} in {}{also}",
+            arguments.vmlinux.display()
+        )
+    })
+}
