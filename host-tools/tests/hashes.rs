@@ -8,7 +8,6 @@ mod common;
 mod slow;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
@@ -106,26 +105,6 @@ fn says(output: &Output, text: &str) {
 fn is_consistent(work: &TempDir) {
     good(&hashes(work, &["--check"]));
     good(&modsig(work, &["verify", "--kernel", "vmlinux", "lib"]));
-}
-
-/// Everything in the directory: what can be seen of each file, and its content.
-fn all_of(work: &TempDir) -> BTreeMap<String, (u64, i64, i64, u32, Vec<u8>)> {
-    let mut all = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(work.path()) {
-        let entry = entry.unwrap();
-        if entry.file_type().is_file() {
-            let metadata = entry.metadata().unwrap();
-            let seen = (
-                metadata.ino(),
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                metadata.mode(),
-                fs::read(entry.path()).unwrap(),
-            );
-            all.insert(entry.path().display().to_string(), seen);
-        }
-    }
-    all
 }
 
 /// It fails, says this, and changes nothing at all.

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -79,6 +80,26 @@ pub fn no_left_overs(directory: &Path) {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().starts_with(".modsig-"), "{name:?}");
     }
+}
+
+/// Everything in the directory: what can be seen of each file, and its content.
+pub fn all_of(work: &TempDir) -> BTreeMap<String, (u64, i64, i64, u32, Vec<u8>)> {
+    let mut all = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(work.path()) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let metadata = entry.metadata().unwrap();
+            let seen = (
+                metadata.ino(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                metadata.mode(),
+                fs::read(entry.path()).unwrap(),
+            );
+            all.insert(entry.path().display().to_string(), seen);
+        }
+    }
+    all
 }
 
 /// Runs a script of the project, which prints where something is.
