@@ -120,6 +120,8 @@ fn modules_are_signed_and_the_kernel_trusts_their_key() {
             &format!("sealed: 5 modules, key of p256 gone; certificate {serial} in vmlinux, which trusts 1 more"),
         );
         assert!(output.stderr.is_empty(), "{output:?}");
+        let output = seal(&build_of(&kernel), &["--verbose"]);
+        says(&output, "lib/m4.ko: sealed\nsealed: 5 modules");
         is_consistent(&work);
         assert!(certificate.subject_key_id().is_some());
         let name = certificate.subject_name().entries().next().unwrap();

@@ -51,7 +51,7 @@ pub(crate) struct How {
     jobs: Option<NonZero<usize>>,
     /// Say something about each module, not only of those named and of bad ones
     #[arg(short, long)]
-    verbose: bool,
+    pub(crate) verbose: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -109,6 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         report::complain(&anyhow!("{wrong} modules are not taken; seal again"));
         return Ok(ExitCode::FAILURE);
     }
+    if arguments.how.verbose && !arguments.how.json {
+        for found in &modules {
+            report::print(&format!("{}: sealed", found.path.display()))?;
+        }
+    }
     let certificate = &signed.certificate;
     tell(arguments, modules.len(), algorithm, certificate, others)?;
     Ok(ExitCode::SUCCESS)
