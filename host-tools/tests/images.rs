@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::*;
-use modsig_tools::image::{self, Evidence, Image, List};
+use modsig_tools::image::{self, Area, Evidence, Image, List};
 use openssl::x509::X509;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -496,6 +496,32 @@ fn the_reserved_area_holds_one_that_was_put_in_later() {
             });
         }
     }
+}
+
+#[test]
+fn one_is_put_in_as_by_the_kernels_own_program() {
+    for size in [4096, 1301] {
+        let parts = Parts {
+            extra: Some(size),
+            ..USUAL
+        };
+        for target in [X86, ARM64] {
+            let work = tempfile::tempdir().unwrap();
+            let theirs = link(work.path(), parts, target);
+            let ours = work.path().join("ours");
+            fs::copy(&theirs, &ours).unwrap();
+            // Longer and shorter ones in each other's place.
+            for name in ["p256.cert.pem", "rsa2048.cert.pem", "p521.cert.pem"] {
+                insert(work.path(), &theirs, name);
+                let area = Area::open(&ours).unwrap();
+                area.write(&ders(name).concat(), false).unwrap();
+                assert!(fs::read(&ours).unwrap() == fs::read(&theirs).unwrap());
+            }
+        }
+    }
+    let work = tempfile::tempdir().unwrap();
+    let error = Area::open(&link(work.path(), USUAL, X86)).unwrap_err();
+    assert!(format!("{error:#}").contains("CONFIG_SYSTEM_EXTRA_CERTIFICATE=y"));
 }
 
 #[test]
