@@ -25,7 +25,7 @@ use linked::{module, Linked, Places, VERMAGIC};
 use modsig::verify::trailer::{self, Kind};
 use modsig_tools::{
     compression::Compression,
-    image::{self, Area, List},
+    image::{self, List},
     message::trailer_of,
     signer::strip,
 };
@@ -379,29 +379,45 @@ fn numbers_that_do_not_fit_together_are_refused() {
             false => refuses(&work, &[], "vmlinux: its symbols, the numbers"),
         }
     }
-    // Symbols that lie: each in turn is somewhere else, and none of that ends the program.
-    let table = memchr::memmem::find(&whole, b"\0linux_banner\0").unwrap();
-    let symbols = (places.list_size..table).step_by(8).filter(|&at| {
-        let address = u64::from_le_bytes(whole[at..at + 8].try_into().unwrap());
-        address >> 32 == 0xffff_8000
-    });
-    let symbols: Vec<_> = symbols.collect();
-    assert!(symbols.len() >= 8, "{symbols:?}");
-    for at in symbols {
-        for address in [0, 8, u64::MAX, u64::MAX - 7, 0xffff_8000_7fff_f000] {
-            let mut changed = whole.clone();
-            changed[at..at + 8].copy_from_slice(&u64::to_le_bytes(address));
-            fs::write(&vmlinux, &changed).unwrap();
-            if Area::open(&vmlinux).is_err() {
-                refuses(&work, &[], "vmlinux: ");
-            }
-            // The size of that symbol.
-            changed[at..at + 16].copy_from_slice(&whole[at..at + 16]);
-            changed[at + 8..at + 16].copy_from_slice(&u64::to_le_bytes(address));
-            fs::write(&vmlinux, &changed).unwrap();
-            let _ = Area::open(&vmlinux);
+}
+
+#[test]
+fn symbols_that_lie_are_refused() {
+    let kernel = Linked::default();
+    let work = build_of(&kernel);
+    let (whole, places) = kernel.vmlinux();
+    let vmlinux = work.path().join("vmlinux");
+    // Where the addresses of symbols are, in the order of the table; their sizes follow.
+    let names = memchr::memmem::find(&whole, b"\0linux_banner\0").unwrap();
+    let number = |at: usize| u64::from_le_bytes(whole[at..at + 8].try_into().unwrap());
+    let addresses = (places.list_size..names).step_by(8);
+    let addresses: Vec<usize> = addresses
+        .filter(|&at| number(at) >> 32 == 0xffff_8000)
+        .collect();
+    let [_, _, _, _, list, area, used, list_size] = addresses[..] else {
+        panic!("{addresses:?}");
+    };
+    let base = number(list) - places.list as u64;
+    let refuses_with = |at: usize, lie: u64| {
+        let mut changed = whole.clone();
+        changed[at..at + 8].copy_from_slice(&lie.to_le_bytes());
+        fs::write(&vmlinux, &changed).unwrap();
+        refuses(&work, &[], "vmlinux: its symbols, the numbers");
+    };
+    for symbol in [list, area, used, list_size] {
+        let others = [list, area, used, list_size].map(number);
+        let others = others.into_iter().filter(|&other| other != number(symbol));
+        for address in others.chain([0, 8, base, u64::MAX, u64::MAX - 7, base - 8]) {
+            refuses_with(symbol, address);
         }
     }
+    for size in [0, 4097, 1 << 32, u64::MAX, u64::MAX - 4096] {
+        refuses_with(area + 8, size);
+    }
+    // Behind the section are as many zeroes as would be right: the first symbol, which is none.
+    let symbols = addresses[0] - 8 - 24;
+    assert_eq!(number(symbols), 0);
+    refuses_with(list_size, base + symbols as u64);
 }
 
 #[test]
@@ -640,7 +656,8 @@ fn the_process_with_the_key_does_nothing_but_sign() {
     error(&p256, &[1], "");
     error(&p256, &[1, 0, 0], "");
     error(&p256, &[5, 0, 0, 0, 1], "");
-    error(&p256, &[255; 20], "");
+    error(&p256, &[255; 20], "invalid data");
+    error(&p256, &[1, 0, 1, 0], "invalid data");
     let output = key_process(&p256, &[]);
     good(&output);
     let output = key_process(&p256, &frame(&[7; 64]));
