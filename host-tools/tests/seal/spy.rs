@@ -69,14 +69,27 @@ impl Spy {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        Spied { child, told }
+        Spied {
+            child: Some(child),
+            told,
+        }
     }
 }
 
 /// Who runs, and where it tells what it has seen.
 pub struct Spied {
-    child: Child,
+    child: Option<Child>,
     told: TempDir,
+}
+
+/// A test that has failed leaves nobody who waits: the one with the key ends with this one.
+impl Drop for Spied {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// A process that has stopped.
@@ -120,7 +133,7 @@ impl Spied {
     pub fn stopped(&mut self, place: &str) -> Stopped {
         let file = self.told.path().join(place);
         let text = wait_for(place, || {
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none() || file.exists(), "{place}: {ended:?}");
             fs::read_to_string(&file).ok()
         });
@@ -153,11 +166,12 @@ impl Spied {
 
     /// The process that was started.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().unwrap().id()
     }
 
-    pub fn end(self) -> Output {
-        self.child.wait_with_output().unwrap()
+    pub fn end(mut self) -> Output {
+        let child = self.child.take().unwrap();
+        child.wait_with_output().unwrap()
     }
 }
 
