@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's files: an initramfs with two programs, ours and kmod, and the files of the cases.
+//! The guest's files, in an initramfs.
 
 use std::{io::Write, path::Path, process::Command};
 
@@ -41,7 +41,10 @@ impl Archive {
             let entry = entry?;
             let name = Path::new(prefix).join(entry.path().strip_prefix(root)?);
             let name = name.to_str().context("a file name that is not UTF-8")?;
-            if entry.path().is_dir() {
+            if entry.path_is_symlink() {
+                let target = std::fs::read_link(entry.path())?;
+                self.symlink(name, target.to_str().context("a link that is not UTF-8")?);
+            } else if entry.path().is_dir() {
                 self.directory(name);
             } else {
                 self.file(name, &std::fs::read(entry.path())?);
@@ -126,6 +129,7 @@ mod tests {
         let tree = work.path().join("tree");
         std::fs::create_dir_all(tree.join("sub")).unwrap();
         std::fs::write(tree.join("sub/b"), b"b").unwrap();
+        std::os::unix::fs::symlink("b", tree.join("sub/c")).unwrap();
         archive.directory("x");
         archive.tree(&tree, "x").unwrap();
         archive.symlink("link", "dir/a");
@@ -141,5 +145,7 @@ mod tests {
         assert_eq!(std::fs::read(work.path().join("dir/a")).unwrap(), b"abc");
         assert_eq!(std::fs::read(work.path().join("x/sub/b")).unwrap(), b"b");
         assert_eq!(std::fs::read(work.path().join("link")).unwrap(), b"abc");
+        let link = std::fs::read_link(work.path().join("x/sub/c")).unwrap();
+        assert_eq!(link, Path::new("b"));
     }
 }

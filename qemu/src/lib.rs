@@ -17,5 +17,6 @@ pub mod ml_dsa;
 pub mod recipe;
 pub mod report;
 pub mod root;
+pub mod scenario;
 pub mod script;
 pub mod vm;

@@ -9,11 +9,16 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 
+/// Where a script of the project is.
+pub fn path_of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../scripts")
+        .join(name)
+}
+
 /// Runs a script of the project and returns the last line that it prints.
 pub fn script(name: &str, arguments: &[&str]) -> Result<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../scripts")
-        .join(name);
+    let path = path_of(name);
     let output = Command::new(&path)
         .args(arguments)
         .stderr(Stdio::inherit())

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Follows the pages of `Documentation/scenarios`, each from its configuration to a boot in which
+//! the right modules load and the wrong ones do not.
+
+mod guest;
+mod page;
+
+use std::{
+    cell::RefCell,
+    ffi::OsString,
+    fs,
+    io::Write,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+    time::Instant,
+};
+
+use anyhow::{ensure, Context, Result};
+use serde::Serialize;
+
+use self::{
+    guest::Boot,
+    page::{Command, Page, Step},
+};
+use crate::{
+    script::{path_of, script},
+    vm,
+};
+
+/// Where the pages are.
+fn pages() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../Documentation/scenarios")
+}
+
+/// A page that can be followed.
+#[derive(Debug)]
+pub struct Scenario {
+    /// The name of its file.
+    pub name: String,
+    /// Its heading.
+    pub title: String,
+    path: PathBuf,
+}
+
+impl Scenario {
+    /// All there are, by name.
+    pub fn all() -> Result<Vec<Self>> {
+        let mut all = vec![];
+        for entry in fs::read_dir(pages())? {
+            let path = entry?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            // The table of contents.
+            let Some(name) = name.filter(|name| *name != "README") else {
+                continue;
+            };
+            let text = fs::read_to_string(&path)?;
+            all.push(Scenario {
+                name: name.to_owned(),
+                title: Page::parse(&text)
+                    .with_context(|| path.display().to_string())?
+                    .title,
+                path,
+            });
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+}
+
+/// What came of one, for `make report`.
+#[derive(Debug, Serialize)]
+pub struct Outcome<'a> {
+    /// The kernel's series.
+    pub series: &'a str,
+    /// The architecture.
+    pub arch: &'static str,
+    /// The scenario.
+    pub name: &'a str,
+    /// Its heading.
+    pub title: &'a str,
+    /// How many commands were run.
+    pub steps: usize,
+    /// Whether what came of all of them is what the page says.
+    pub good: bool,
+    /// How long it took.
+    pub seconds: f64,
+    /// When it ended, in seconds since 1970.
+    pub when: u64,
+}
+
+/// How scenarios are followed.
+pub struct Runner {
+    arch: vm::Arch,
+    /// The kernel's series, as asked for.
+    kernel: String,
+    tools: PathBuf,
+    /// Print only what is not as the pages say.
+    pub quiet: bool,
+    /// Put into the pages what was printed, in place of what they show.
+    pub record: bool,
+}
+
+/// Where a scenario is followed.
+struct Place {
+    directory: PathBuf,
+    series: String,
+    /// What the page has exported.
+    exports: RefCell<String>,
+    /// Where OpenSSL finds its provider for PKCS#11, if the page wants one.
+    provider: Option<PathBuf>,
+}
+
+impl Runner {
+    /// Finds the guest's programs.
+    pub fn new(arch: &str, kernel: &str) -> Result<Self> {
+        let arch = vm::arch(arch)?;
+        Ok(Runner {
+            arch,
+            kernel: kernel.to_owned(),
+            tools: script("guest-tools", &[arch.name])?,
+            quiet: false,
+            record: false,
+        })
+    }
+
+    /// Follows one, and says whether all was as its page says.
+    pub fn follow(&self, scenario: &Scenario) -> Result<bool> {
+        let text = fs::read_to_string(&scenario.path)?;
+        let page = Page::parse(&text)?;
+        let directory = script("scenario-tree", &[&self.kernel, self.arch.name])?;
+        let name = directory.file_name().and_then(|name| name.to_str());
+        let series = name.and_then(|name| name.strip_suffix(self.arch.name)?.strip_suffix('-'));
+        let place = Place {
+            series: series
+                .context("scenario-tree printed something odd")?
+                .to_owned(),
+            directory,
+            exports: RefCell::default(),
+            provider: match text.contains("pkcs11:") {
+                true => Some(script("pkcs11-provider", &[])?),
+                false => None,
+            },
+        };
+        println!(
+            "\n{}: {} (Linux {}, {})",
+            scenario.name, scenario.title, place.series, self.arch.name
+        );
+        let start = Instant::now();
+        let mut seen = Seen::default();
+        let result = self.steps(scenario, &page, &place, &mut seen);
+        if self.record {
+            fs::write(&scenario.path, page::record(&text, &seen.printed))?;
+        }
+        let good = result.is_ok();
+        if let Err(error) = &result {
+            println!("FAIL  {}: {error:#}", scenario.name);
+        }
+        let outcome = Outcome {
+            series: &place.series,
+            arch: self.arch.name,
+            name: &scenario.name,
+            title: &scenario.title,
+            steps: seen.steps,
+            good,
+            seconds: start.elapsed().as_secs_f64(),
+            when: std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs(),
+        };
+        println!(
+            "{:4}  {}: {} steps, {:.0} s",
+            if good { "ok" } else { "FAIL" },
+            scenario.name,
+            outcome.steps,
+            outcome.seconds
+        );
+        let file = format!(
+            "scenario-{}-{}-{}.json",
+            place.series, self.arch.name, scenario.name
+        );
+        fs::create_dir_all("build")?;
+        fs::write(
+            Path::new("build").join(file),
+            serde_json::to_vec_pretty(&outcome)?,
+        )?;
+        Ok(good)
+    }
+
+    fn steps(
+        &self,
+        scenario: &Scenario,
+        page: &Page,
+        place: &Place,
+        seen: &mut Seen,
+    ) -> Result<()> {
+        for (index, step) in page.steps.iter().enumerate() {
+            match step {
+                Step::Configure { directory, options } => {
+                    self.configure(place, directory, options)?;
+                }
+                // Each command has a shell of its own, but for this.
+                Step::Run(command) if command.text.starts_with("export ") => {
+                    self.say(&command.text, "$", "");
+                    place
+                        .exports
+                        .borrow_mut()
+                        .push_str(&format!("{}\n", command.text));
+                }
+                Step::Run(command) => {
+                    let (status, output) = self.shell(place, &command.text)?;
+                    self.tell(seen, command, "$", status, output)?;
+                }
+                Step::Boot { boot, commands } => {
+                    self.say(&boot.text, "$", "");
+                    let words = self.words(place, boot)?;
+                    let build = place.directory.join("build");
+                    let [_, image, root, append @ ..] = &words[..] else {
+                        anyhow::bail!("{}: boot wants an image and a directory", boot.text);
+                    };
+                    let boot = Boot {
+                        image: &build.join(image),
+                        root: &build.join(root),
+                        append: append.join(" "),
+                    };
+                    let console = PathBuf::from(format!(
+                        "build/console/{}-{}-{}-{index}.log",
+                        place.series, self.arch.name, scenario.name
+                    ));
+                    let results = guest::run(self.arch, &self.tools, &boot, commands, &console)?;
+                    seen.steps += 1;
+                    for (command, (status, output)) in commands.iter().zip(results) {
+                        self.tell(seen, command, "#", status, output)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn configure(&self, place: &Place, directory: &str, options: &str) -> Result<()> {
+        let directory = place.directory.join(directory);
+        let mut child = process::Command::new(path_of("scenario-configure"))
+            .args([&place.series, self.arch.name])
+            .arg(directory)
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("no pipe")?;
+        stdin.write_all(options.as_bytes())?;
+        drop(stdin);
+        ensure!(child.wait()?.success(), "scripts/scenario-configure failed");
+        Ok(())
+    }
+
+    /// A shell in the directory that is built in, as somebody has it who follows the page.
+    fn bash(&self, place: &Place, text: &str) -> Result<process::Output> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let bin = place.directory.join("bin");
+        let path = std::env::join_paths(
+            [bin, "/usr/lib/llvm-19/bin".into()]
+                .into_iter()
+                .chain(std::env::split_paths(&path)),
+        )?;
+        let text = format!("{}exec 2>&1\n{text}", place.exports.borrow());
+        let output = process::Command::new("bash")
+            .args(["-e", "-u", "-o", "pipefail", "-c", &text])
+            .current_dir(place.directory.join("build"))
+            .env("PATH", path)
+            .env("ARCH", self.arch.name)
+            .env("SCENARIO", &place.directory)
+            .env("LC_ALL", "C.UTF-8")
+            // Whatever a user may have set.
+            .env_remove("KBUILD_SIGN_PIN")
+            .envs(place.provider.iter().map(|path| ("OPENSSL_MODULES", path)))
+            .stdin(Stdio::null())
+            .output()?;
+        Ok(output)
+    }
+
+    /// Runs a command; gives its exit status, and what it wrote to both outputs.
+    fn shell(&self, place: &Place, text: &str) -> Result<(i32, String)> {
+        let output = self.bash(place, text)?;
+        let status = output.status.code().context("killed by a signal")?;
+        Ok((status, String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    /// The words of a command, as the shell makes them.
+    fn words(&self, place: &Place, command: &Command) -> Result<Vec<String>> {
+        let output = self.bash(place, &format!("printf '%s\\0' {}", command.text))?;
+        ensure!(
+            output.status.success(),
+            "{}: {}",
+            command.text,
+            String::from_utf8_lossy(&output.stdout)
+        );
+        let words = output.stdout.split(|&octet| octet == 0);
+        let words = words.map(|word| OsString::from_vec(word.to_vec()).into_string());
+        let mut words: Vec<_> = words.collect::<Result<_, _>>().ok().context("not UTF-8")?;
+        words.pop();
+        Ok(words)
+    }
+
+    /// Says what came of a command.
+    fn tell(
+        &self,
+        seen: &mut Seen,
+        command: &Command,
+        prompt: &str,
+        status: i32,
+        output: String,
+    ) -> Result<()> {
+        seen.steps += 1;
+        self.say(&command.text, prompt, &output);
+        if self.record && command.shows_all() && status == command.status {
+            seen.printed.push((command.lines.clone(), output));
+            return Ok(());
+        }
+        command.check(status, &output)
+    }
+
+    fn say(&self, text: &str, prompt: &str, output: &str) {
+        if !self.quiet {
+            println!("{prompt} {text}");
+            print!("{output}");
+        }
+    }
+}
+
+/// What was seen on the way.
+#[derive(Default)]
+struct Seen {
+    steps: usize,
+    /// For each command whose output a page shows: where, and what it was this time.
+    printed: Vec<(std::ops::Range<usize>, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_can_be_followed() {
+        let all = Scenario::all().unwrap();
+        assert!(!all.is_empty());
+        for scenario in all {
+            let page = Page::parse(&fs::read_to_string(&scenario.path).unwrap()).unwrap();
+            let boots =
+                |step: &Step| matches!(step, Step::Boot { commands, .. } if !commands.is_empty());
+            assert!(
+                page.steps.iter().any(boots),
+                "{}: boots nothing",
+                scenario.name
+            );
+        }
+    }
+}
