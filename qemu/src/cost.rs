@@ -488,13 +488,50 @@ impl Sizes {
 
 /// Size of an object's `.text*` and `.rodata*` (a 64-bit little-endian ELF file).
 pub fn code_size(path: &Path) -> Result<u64> {
+    let mut sum = 0;
+    sections(path, |section| {
+        if section.name.starts_with(b".text") || section.name.starts_with(b".rodata") {
+            sum += section.octets;
+        }
+    })?;
+    Ok(sum)
+}
+
+/// What `size` counts as text and as data of such a file: what is in memory and read-only, and what
+/// is in memory, written to, and in the file.
+pub fn text_and_data(path: &Path) -> Result<(u64, u64)> {
+    const SHT_NOBITS: u64 = 8;
+    const SHF_WRITE: u64 = 1;
+    const SHF_ALLOC: u64 = 2;
+    let (mut text, mut data) = (0, 0);
+    sections(path, |section| {
+        match section.flags & (SHF_ALLOC | SHF_WRITE) {
+            SHF_ALLOC => text += section.octets,
+            flags if flags & SHF_ALLOC != 0 && section.kind != SHT_NOBITS => data += section.octets,
+            _ => {}
+        }
+    })?;
+    Ok((text, data))
+}
+
+/// A section of an ELF file.
+struct Section<'a> {
+    /// The name, and whatever comes behind it.
+    name: &'a [u8],
+    kind: u64,
+    flags: u64,
+    octets: u64,
+}
+
+/// Shows all sections.
+fn sections(path: &Path, mut show: impl FnMut(&Section<'_>)) -> Result<()> {
     let object = fs::read(path).with_context(|| {
         format!(
             "{}: cannot read; kernel-build leaves it beside the kernel",
             path.display()
         )
     })?;
-    let read = || -> Option<u64> {
+    let mut read = || -> Option<()> {
         let word = |at: u64, octets: usize| -> Option<u64> {
             let at = usize::try_from(at).ok()?;
             let mut value = [0; 8];
@@ -503,15 +540,16 @@ pub fn code_size(path: &Path) -> Result<u64> {
         };
         let (headers, count, names) = (word(40, 8)?, word(60, 2)?, word(62, 2)?);
         let names = word(headers + names * 64 + 24, 8)?;
-        let mut sum = 0;
         for header in (0..count).map(|index| headers + index * 64) {
             let name = usize::try_from(names + word(header, 4)?).ok()?;
-            let name = object.get(name..)?;
-            if name.starts_with(b".text") || name.starts_with(b".rodata") {
-                sum += word(header + 32, 8)?;
-            }
+            show(&Section {
+                name: object.get(name..)?,
+                kind: word(header + 4, 4)?,
+                flags: word(header + 8, 8)?,
+                octets: word(header + 32, 8)?,
+            });
         }
-        Some(sum)
+        Some(())
     };
     read().with_context(|| format!("{}: not the object file that was expected", path.display()))
 }
@@ -618,5 +656,45 @@ mod tests {
         assert!(fill(&module, 100).is_err());
         module.push(0);
         assert!(fill(&module, 1000).is_err());
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_sections_that_are_in_memory() {
+        // Name, type, flags, size; as in a vmlinux and in a module's object.
+        const SECTIONS: [(&str, u64, u64, u64); 7] = [
+            ("", 0, 0, 0),
+            (".text.one", 1, 6, 1000),
+            (".rodata", 1, 2, 200),
+            (".notes", 7, 2, 30),
+            (".data", 1, 3, 4000),
+            (".bss", 8, 3, 50_000),
+            (".debug_info", 1, 0, 600_000),
+        ];
+        let names = 64 + 64 * (SECTIONS.len() as u64 + 1);
+        let mut object = vec![0; 64];
+        object[40] = 64;
+        object[60] = SECTIONS.len() as u8 + 1;
+        object[62] = SECTIONS.len() as u8;
+        let mut list = Vec::new();
+        let mut header = |name: &str, kind: u64, flags: u64, at: u64, size: u64| {
+            object.extend((list.len() as u32).to_le_bytes());
+            object.extend((kind as u32).to_le_bytes());
+            for word in [flags, 0, at, size, 0, 0, 0] {
+                object.extend(word.to_le_bytes());
+            }
+            list.extend(name.as_bytes());
+            list.push(0);
+        };
+        for (name, kind, flags, size) in SECTIONS {
+            header(name, kind, flags, 0, size);
+        }
+        header(".shstrtab", 3, 0, names, 0);
+        object.extend(list);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), &object).unwrap();
+        assert_eq!(text_and_data(file.path()).unwrap(), (1230, 4000));
+        assert_eq!(code_size(file.path()).unwrap(), 1200);
+        fs::write(file.path(), &object[..names as usize]).unwrap();
+        assert!(text_and_data(file.path()).is_err());
     }
 }
