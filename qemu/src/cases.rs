@@ -105,11 +105,20 @@ struct File {
 }
 
 impl Table {
+    /// The name of its file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Table::Signatures => "cases.toml",
+            Table::Hashes => "hashes.toml",
+        }
+    }
+
     /// The cases for a kernel series, in order.
     pub fn cases(self, series: &str) -> Result<Vec<Case>> {
-        let (name, text) = match self {
-            Table::Signatures => ("cases.toml", include_str!("../cases.toml")),
-            Table::Hashes => ("hashes.toml", include_str!("../hashes.toml")),
+        let name = self.file();
+        let text = match self {
+            Table::Signatures => include_str!("../cases.toml"),
+            Table::Hashes => include_str!("../hashes.toml"),
         };
         let file: File = toml::from_str(text).context(name)?;
         let mut names: Vec<_> = file.case.iter().map(|case| &case.name).collect();

@@ -17,6 +17,7 @@ use crate::{
     host::host,
     initramfs::{self, Archive},
     recipe::Pantry,
+    record,
     report::{self, Attempt},
     script::script,
     vm,
@@ -103,14 +104,6 @@ pub struct Tally {
     pub good: usize,
 }
 
-impl Tally {
-    /// Counts one.
-    pub fn count(&mut self, good: bool) {
-        self.total += 1;
-        self.good += usize::from(good);
-    }
-}
-
 /// Everything that boots on one architecture share.
 pub struct Harness {
     /// The architecture.
@@ -167,19 +160,19 @@ impl Harness {
         Ok(outcome(&check(&host, file, Flags::default()), mode))
     }
 
-    /// Boots a kernel, tries every case of the table, and prints what came of it; if `quiet`, only
-    /// what is not as expected.
+    /// Boots a kernel, tries every case of the table, prints what came of it (if `quiet`, only what
+    /// is not as expected) and returns all of it.
     pub fn table(
         &self,
         kernel: &Kernel,
         scenario: &Scenario,
         options: &vm::Options,
         quiet: bool,
-    ) -> Result<Tally> {
+    ) -> Result<record::Boot> {
         let Scenario { name, mode, .. } = *scenario;
         let table = scenario.table.cases(&kernel.series)?;
-        let mut tally = Tally::default();
-        let archive = self.archive(kernel, scenario, &table, &mut tally)?;
+        let mut seen = vec![];
+        let archive = self.archive(kernel, scenario, &table, &mut seen)?;
         let console = self.console(kernel, name);
         let output = vm::boot(
             self.arch,
@@ -197,10 +190,11 @@ impl Harness {
             ("at boot", &boot.enforce, enforce),
             ("late", &boot.late, "YY"),
         ] {
-            tally.count(observed == expected);
             if observed != expected {
                 println!("FAIL  {name}: module.sig_enforce {when}: {observed}, not {expected}");
             }
+            let case = format!("module.sig_enforce {when}");
+            seen.push(record::Attempt::new(&case, "read", expected, observed));
         }
         // The first case once more, now that it is on.
         let attempts: usize = table.iter().map(Case::attempts).sum();
@@ -229,26 +223,42 @@ impl Harness {
             } else {
                 ""
             };
-            let observed = attempt.outcome();
+            let mut observed = attempt.outcome();
             // A module that is said to be loaded has run.
-            let ran = !observed.starts_with("loads")
-                || attempt
-                    .log
-                    .iter()
-                    .any(|line| line.contains("Hello, world") || line.contains("tests passed"));
-            let as_expected = observed == expected && ran;
-            tally.count(as_expected);
-            if !as_expected || !quiet {
+            let mut log = attempt.log.iter();
+            let runs =
+                |line: &String| line.contains("Hello, world") || line.contains("tests passed");
+            if observed.starts_with("loads") && !log.any(runs) {
+                observed += ", yet has not run";
+            }
+            let name = case.name.clone() + late;
+            let call = case.kmod.as_deref().unwrap_or(&attempt.call);
+            let mut one = record::Attempt::new(&name, call, expected, &observed);
+            attempt.verdict_line().clone_into(&mut one.log);
+            if !one.ok || !quiet {
                 println!(
-                    "{:4}  {:45} {:11}  {expected:13}  {observed:13}  {}",
-                    if as_expected { "ok" } else { "FAIL" },
-                    case.name.clone() + late,
-                    case.kmod.as_deref().unwrap_or(&attempt.call),
-                    attempt.verdict_line()
+                    "{:4}  {name:45} {call:11}  {expected:13}  {observed:13}  {}",
+                    if one.ok { "ok" } else { "FAIL" },
+                    one.log
                 );
             }
+            if !one.ok {
+                one.more = [&attempt.said[..], &attempt.log].concat();
+            }
+            seen.push(one);
         }
-        Ok(tally)
+        Ok(record::Boot {
+            name: name.to_owned(),
+            flavour: scenario.flavour.to_owned(),
+            mode: match mode {
+                Mode::Permissive => "permissive".to_owned(),
+                Mode::Enforcing => "enforcing".to_owned(),
+                Mode::Lockdown => "lockdown".to_owned(),
+            },
+            table: scenario.table.file().to_owned(),
+            console: console.display().to_string(),
+            attempts: seen,
+        })
     }
 
     /// Boots a kernel and gives it these files, compressed ones by finit_module(2)'s flag for them;
@@ -297,7 +307,7 @@ impl Harness {
         kernel: &Kernel,
         scenario: &Scenario,
         table: &[Case],
-        tally: &mut Tally,
+        seen: &mut Vec<record::Attempt>,
     ) -> Result<Vec<u8>> {
         let pantry = self.pantry(kernel);
         let host = host(&self.keys, &kernel.series, scenario.hashes(kernel)?)?;
@@ -317,13 +327,15 @@ impl Harness {
             archive.file(&format!("cases/{index:03}"), &file);
             let expected = scenario.expected(case, mode);
             let (observed, as_expected) = verdict(&host, &file, case.flags, mode, expected)?;
-            tally.count(as_expected);
             if !as_expected {
                 println!(
                     "FAIL  {}: on the host {observed}, not {expected}",
                     case.name
                 );
             }
+            let one = record::Attempt::new(&case.name, record::HOST, expected, observed);
+            let ok = as_expected;
+            seen.push(record::Attempt { ok, ..one });
             if case.kmod.is_some() {
                 for_modprobe.push((format!("case{index:03}"), file));
             }

@@ -15,6 +15,7 @@ pub mod initramfs;
 pub mod instruments;
 pub mod ml_dsa;
 pub mod recipe;
+pub mod record;
 pub mod report;
 pub mod root;
 pub mod scenario;

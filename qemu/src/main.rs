@@ -2,13 +2,18 @@
 
 //! `modsig-qemu`: the demo, the boot tests and the comparison with an unmodified kernel.
 
-use std::{collections::HashMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_qemu::{
     cases::Table,
-    harness::{Harness, Kernel, Scenario, Tally, HASHES, IMAGE, IMAGE_NO_ROOT, KEYLESS},
+    harness::{Harness, Kernel, Scenario, HASHES, IMAGE, IMAGE_NO_ROOT, KEYLESS},
+    record::Record,
     vm,
 };
 use modsig_tools::platform::Mode;
@@ -141,19 +146,17 @@ fn run(arguments: &Arguments) -> Result<bool> {
     if !arguments.insert.is_empty() {
         return insert(arguments, &harness, scenarios);
     }
-    let mut kernels: HashMap<&str, Kernel> = HashMap::new();
-    let mut sum = Tally::default();
-    for scenario in scenarios {
-        let flavour = scenario.flavour;
-        let kernel = match kernels.get(flavour) {
-            Some(kernel) => kernel.clone(),
-            None => harness.kernel(&arguments.kernel, flavour)?,
-        };
-        kernels.insert(flavour, kernel.clone());
-        let tally = harness.table(&kernel, scenario, &vm::Options::default(), arguments.quiet)?;
-        sum.total += tally.total;
-        sum.good += tally.good;
-    }
+    let names = scenarios.iter().map(|scenario| scenario.name.to_owned());
+    let planned = names.collect();
+    let mut record = Record::new(&arguments.kernel, harness.arch.name, arguments.c, planned);
+    let outcome = boot(arguments, &harness, scenarios, &mut record);
+    record.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    // Without a kernel there is nothing to say of one.
+    let worth_it = !record.sizes.is_empty();
+    let saved = worth_it.then(|| record.save(Path::new("build")));
+    outcome?;
+    saved.transpose()?;
+    let sum = record.tally();
     println!(
         "\ndemo: {} cases, {} as expected, {} not",
         sum.total,
@@ -161,6 +164,32 @@ fn run(arguments: &Arguments) -> Result<bool> {
         sum.total - sum.good
     );
     Ok(sum.good == sum.total)
+}
+
+/// Boots for every scenario.
+fn boot(
+    arguments: &Arguments,
+    harness: &Harness,
+    scenarios: &[Scenario],
+    record: &mut Record,
+) -> Result<()> {
+    let mut kernels: HashMap<&str, Kernel> = HashMap::new();
+    for scenario in scenarios {
+        let flavour = scenario.flavour;
+        let kernel = match kernels.get(flavour) {
+            Some(kernel) => kernel.clone(),
+            None => {
+                let kernel = harness.kernel(&arguments.kernel, flavour)?;
+                record.add_kernel(&kernel, flavour);
+                kernel
+            }
+        };
+        kernels.insert(flavour, kernel.clone());
+        let options = vm::Options::default();
+        let boot = harness.table(&kernel, scenario, &options, arguments.quiet);
+        record.boots.push(boot.context(scenario.name)?);
+    }
+    Ok(())
 }
 
 /// Boots once and prints a line for each file: what came of it, and the kernel's own log line.

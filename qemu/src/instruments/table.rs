@@ -30,11 +30,14 @@ pub fn table(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Res
         };
         let outcome = harness.table(kernel, &scenario, &OPTIONS, true);
         checks.push(match outcome {
-            Ok(tally) => Check::new(
-                format!("{name}: case table, no report"),
-                format!("{} cases, {} as expected", tally.total, tally.good),
-                tally.total == tally.good,
-            ),
+            Ok(boot) => {
+                let tally = boot.tally();
+                Check::new(
+                    format!("{name}: case table, no report"),
+                    format!("{} cases, {} as expected", tally.total, tally.good),
+                    tally.total == tally.good,
+                )
+            }
             Err(error) => Check::new(
                 format!("{name}: case table, no report"),
                 format!("{error:#}"),
