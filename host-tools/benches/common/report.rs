@@ -147,6 +147,7 @@ impl<'a> Ratios<'a> {
             }
         };
         let (wall, cpu) = (ratio(|cost| cost.wall), ratio(|cost| cost.cpu));
+        let at = target.map(|Target(_, value)| value);
         let target = target.map(|Target(order, value)| {
             let word = if order.is_lt() { "most" } else { "least" };
             let met = [order, Ordering::Equal].contains(&wall.median.total_cmp(&value));
@@ -165,7 +166,7 @@ impl<'a> Ratios<'a> {
         self.rows.push(json!({
             "algorithm": algorithm, "what": name,
             "median": wall.median, "least": wall.least, "cpu": cpu.median,
-            "target": target.as_ref().map(|(target, _)| target),
+            "target": target.as_ref().map(|(target, _)| target), "at": at,
             "met": target.as_ref().map(|(_, met)| met),
         }));
     }
