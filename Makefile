@@ -50,6 +50,9 @@ bench: setup ## time signing and hashing 4,000 modules; count what checking one 
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench hashes
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
 
+report: ## write build/report.html of the last runs
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin report
+
 fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
 	scripts/fuzz $(TIME)
 
@@ -77,4 +80,4 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test compare bench fuzz asan miri instruments deb integrate deintegrate clean distclean
+.PHONY: help setup demo test compare bench report fuzz asan miri instruments deb integrate deintegrate clean distclean

@@ -14,6 +14,7 @@ pub mod host;
 pub mod initramfs;
 pub mod instruments;
 pub mod ml_dsa;
+pub mod page;
 pub mod recipe;
 pub mod record;
 pub mod report;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Scenarios: what comes of several steps, one after the other.
+
+use maud::{html, Markup};
+use serde::Deserialize;
+
+use super::{
+    inputs::{order, Inputs},
+    time,
+};
+
+/// What is said if there are none.
+pub(super) const NONE: &str = "No scenario has been run.";
+
+/// What came of a scenario.
+#[derive(Deserialize)]
+pub(super) struct Outcome {
+    /// The kernel's series.
+    pub(super) series: String,
+    /// The architecture.
+    pub(super) arch: String,
+    /// The short name.
+    pub(super) name: String,
+    title: String,
+    steps: u64,
+    good: bool,
+    seconds: f64,
+    when: String,
+}
+
+/// Those that are not as expected.
+pub(super) fn failures(inputs: &Inputs) -> Vec<Markup> {
+    let bad = inputs.scenarios.iter().filter(|outcome| !outcome.good);
+    let failure = |outcome: &Outcome| {
+        html! {
+            div.failure {
+                p {
+                    span.mark.bad { "FAIL" } " scenario " strong { (outcome.name) } ", Linux "
+                    (outcome.series) ", " (outcome.arch) ": " (outcome.title)
+                }
+            }
+        }
+    };
+    bad.map(failure).collect()
+}
+
+/// All of them: a row each, and a column for each kernel.
+pub(super) fn table(inputs: &Inputs) -> Markup {
+    let all = &inputs.scenarios;
+    let mut kernels: Vec<_> = all.iter().map(|one| (&*one.series, &*one.arch)).collect();
+    kernels.sort_by_cached_key(|(series, arch)| order(series, arch));
+    kernels.dedup();
+    let mut names: Vec<_> = all.iter().map(|one| (&*one.name, &*one.title)).collect();
+    names.dedup_by_key(|(name, _)| *name);
+    let of = |name: &str, kernel: &(&str, &str)| {
+        let mut found = all.iter();
+        found.find(|one| one.name == name && (&*one.series, &*one.arch) == *kernel)
+    };
+    html! {
+        section #scenarios {
+            h2 { "Scenarios" }
+            @if all.is_empty() { p { (NONE) } } @else {
+                div.scroll tabindex="0" role="region" aria-label="Scenarios" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "scenario" }
+                            @for (series, arch) in &kernels { th scope="col" { (series) " " (arch) } }
+                        } }
+                        tbody { @for (name, title) in &names { tr {
+                            th scope="row" { (name) div.note { (title) } }
+                            @for kernel in &kernels { (cell(of(name, kernel))) }
+                        } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cell(outcome: Option<&Outcome>) -> Markup {
+    let Some(outcome) = outcome else {
+        return html! { td.none { "not run" } };
+    };
+    html! {
+        td.bad[!outcome.good] {
+            @if outcome.good { "ok" } @else { span.mark.bad { "FAIL" } }
+            ", " (outcome.steps) " steps, " (format!("{:.0}", outcome.seconds)) " s"
+            div.note { (time(&outcome.when)) }
+        }
+    }
+}
