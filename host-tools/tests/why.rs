@@ -219,6 +219,32 @@ fn packing_is_told_from_signing() {
 }
 
 #[test]
+fn who_has_a_certificate_from_a_trusted_ca_is_told_where_it_belongs() {
+    let work = tempfile::tempdir().unwrap();
+    fs::write(work.path().join("m.ko"), MODULE).unwrap();
+    let keys = script("test-keys", &[]);
+    let key = |name: &str| keys.join(name).display().to_string();
+    let (leaf, cert) = (key("leaf.key.pem"), key("leaf.cert.pem"));
+    good(&modsig(
+        &work,
+        &["sign", "--key", &leaf, "--cert", &cert, "m.ko"],
+    ));
+    let (code, answer) = why(&work, &["--cert", &key("ca.cert.pem"), "m.ko"]);
+    assert_eq!(code, Some(1), "{answer}");
+    says(
+        &answer,
+        "findings",
+        "trusts a CA of the name that has issued the signer's certificate, \"modsig test ca\"",
+    );
+    says(&answer, "remedies", "%:.secondary_trusted_keys");
+    assert!(!answer.to_string().contains("of another build"), "{answer}");
+
+    // A certificate of another CA, or of no CA at all, is no help.
+    let (_, answer) = why(&work, &["--cert", &key("root.cert.pem"), "m.ko"]);
+    assert!(!answer.to_string().contains("secondary"), "{answer}");
+}
+
+#[test]
 fn a_module_of_another_build_is_told_by_its_signer_and_its_release() {
     let work = tempfile::tempdir().unwrap();
     let image = debian().join("vmlinuz");

@@ -17,6 +17,7 @@ use modsig_tools::{
     module::Module,
     platform::{outcome, Host, Mode, NO_ML_DSA},
     signer::strip,
+    store,
 };
 use openssl::{
     nid::Nid,
@@ -606,6 +607,15 @@ fn trusted_by<'s>(id: &SignerId<'_>, scene: &'s Scene) -> Option<&'s str> {
     found.map(|(by, _)| &**by)
 }
 
+/// Whether this is the certificate of a CA, and the signer's is by it.
+fn has_issued(ca: &X509, id: &SignerId<'_>) -> bool {
+    let SignerId::IssuerAndSerial { issuer, .. } = id else {
+        return false;
+    };
+    let name = ca.subject_name().to_der();
+    store::is_authority(ca) && name.is_ok_and(|name| name == message::tlv(0x30, issuer))
+}
+
 /// Where the signer's key was looked for, and what can be done so that it is found.
 fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
     let newest = cms::Dialect {
@@ -618,6 +628,7 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
         .and_then(|message| message.signed_data().ok())
         .map(|data| data.signers().map(|signer| signer.id).collect())
         .unwrap_or_default();
+    let mut is_vouched_for = false;
     for id in &signers {
         let name = match id {
             SignerId::IssuerAndSerial { issuer, .. } => {
@@ -629,7 +640,14 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
         let mut is_namesake = false;
         for (by, x509) in &scene.trusted {
             let own = common_name(x509.subject_name());
-            if own.is_some() && own == name {
+            if has_issued(x509, id) {
+                is_namesake = true;
+                is_vouched_for = true;
+                answer.say(format!(
+                    "{by} trusts a CA of the name that has issued the signer's certificate, {:?}; that is not enough, the signer's own certificate has to be in a keyring",
+                    own.unwrap_or_default(),
+                ));
+            } else if own.is_some() && own == name {
                 is_namesake = true;
                 answer.say(format!(
                     "{by} has a certificate of the same name, {:?}, but another one (serial {}): each build has a key of its own, and this module is of another build",
@@ -677,7 +695,13 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
         [] => "no certificate is known that is trusted".to_owned(),
         some => format!("trusted are: {}", some.join(", ")),
     });
-    answer.advise(sign_with_own(path));
+    if is_vouched_for {
+        answer.advise(
+            "add the signer's certificate to the secondary keyring (CONFIG_SECONDARY_TRUSTED_KEYRING), after each boot and before modules are loaded: keyctl padd asymmetric '' %:.secondary_trusted_keys < CERT.der",
+        );
+    }
+    let or = if is_vouched_for { "or " } else { "" };
+    answer.advise(format!("{or}{}", sign_with_own(path)));
     if scene.has_owner_keys {
         answer.advise(
             "or have the machine trust the signer: mokutil --import CERT.der, then boot and confirm it; DKMS has its own in /var/lib/dkms/mok.pub",
