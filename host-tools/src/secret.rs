@@ -5,7 +5,7 @@
 //!
 //! With `store` the only file with `unsafe`: what is locked is memory that others manage.
 
-use std::{ffi::c_void, fs, io};
+use std::{ffi::c_void, fs, hint::black_box, io};
 
 use anyhow::{bail, Context, Result};
 use rustix::{
@@ -35,13 +35,20 @@ pub fn keep() -> Result<Option<String>> {
     };
     let _ = munlockall();
     match fs::read_to_string("/proc/swaps") {
-        Ok(swaps) if !has_swap(&swaps) => Ok(Some(format!(
-            "memory cannot be locked ({error}); there is no swap, so it stays where it is"
-        ))),
+        Ok(swaps) if !has_swap(&swaps) => Ok(no_swap(&error)),
+        // A kernel without CONFIG_SWAP.
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(no_swap(&error)),
         _ => bail!(
             "the key's memory cannot be locked ({error}), and could get into swap; allow it with ulimit -l 8192 (LimitMEMLOCK=, limits.conf) or swapoff -a"
         ),
     }
+}
+
+/// What a person should know if memory is not locked, and need not be.
+fn no_swap(error: &io::Error) -> Option<String> {
+    Some(format!(
+        "memory cannot be locked ({error}); there is no swap, so it stays where it is"
+    ))
 }
 
 /// Locks what there is, and lets all be locked that comes. Nothing is got for it that is not needed.
@@ -54,9 +61,10 @@ fn lock() -> io::Result<()> {
     }
     // Too little would show as a failure of whoever needs it.
     let mut reserve: Vec<u8> = vec![];
-    reserve
-        .try_reserve_exact(RESERVE)
-        .map_err(|_| io::Error::other("too little of it may be"))
+    let reserved = reserve.try_reserve_exact(RESERVE);
+    // It has to be there.
+    black_box(&mut reserve);
+    reserved.map_err(|_| io::Error::other("too little of it may be"))
 }
 
 /// Start and size of what a process has for itself and can write to: stack, heap, data.

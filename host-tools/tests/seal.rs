@@ -184,20 +184,14 @@ fn insert(image: &mut [u8], places: Places, area: usize, certificate: &[u8]) {
     image[places.used..places.used + 4].copy_from_slice(&used.to_le_bytes());
 }
 
-/// The kernel's own program, if a kernel's source is in the cache (`scripts/kernel-source`).
-fn insert_sys_cert(work: &Path) -> Option<PathBuf> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or(format!("{home}/.cache"));
-    let source = Path::new(&cache).join("modsig/src/linux-6.12/scripts/insert-sys-cert.c");
+/// The kernel's own program.
+fn insert_sys_cert(work: &Path) -> PathBuf {
+    let source = script("kernel-source", &["6.12"]).join("scripts/insert-sys-cert.c");
     let program = work.join("insert-sys-cert");
-    if !source.exists() {
-        eprintln!("{} is not there: not compared with it", source.display());
-        return None;
-    }
     let mut cc = Command::new("cc");
     let output = cc.arg("-o").arg(&program).arg(&source).output().unwrap();
     good(&output);
-    Some(program)
+    program
 }
 
 #[test]
@@ -225,7 +219,6 @@ fn vmlinux_is_what_the_kernels_own_program_makes_of_it() {
                     let before = expected.clone();
                     insert(&mut expected, places, area, &certificate);
                     assert!(read(&work, "vmlinux") == expected, "{kernel:?} {algorithm}");
-                    let Some(program) = &program else { continue };
                     fs::write(work.path().join("before"), before).unwrap();
                     fs::write(work.path().join("c.der"), certificate).unwrap();
                     let arguments = ["-b", "before", "-c", "c.der"];
@@ -439,6 +432,20 @@ fn without_ecdsa_in_the_kernel_the_key_is_of_rsa() {
     let work = build_of(&kernel(&["p256", "p384"]));
     refuses(&work, &["--algorithm", "p521"], "has no ECDSA with p521");
     says(&seal(&work, &["--algorithm", "p384"]), "key of p384");
+}
+
+#[test]
+fn a_digest_that_the_kernel_lacks_is_an_error() {
+    let kernel = |digests: &[&'static str]| Linked {
+        digests: digests.to_vec(),
+        ..Linked::default()
+    };
+    // As of 6.12 and as of 7.3.
+    for driver in ["sha256-generic", "sha256-lib"] {
+        let work = build_of(&kernel(&[driver, "sha3-512-lib"]));
+        refuses(&work, &[], "vmlinux: has no sha512 built in");
+        says(&seal(&work, &["--hash", "sha256"]), "sealed: ");
+    }
 }
 
 #[test]
@@ -778,6 +785,24 @@ fn nothing_is_in_files(needles: &spy::Needles, directories: &[&TempDir], output:
     }
 }
 
+/// Nor a file that has no name, or none any more, nor what a process was started with.
+fn nothing_is_in_hand(needles: &spy::Needles, process: u32) {
+    let process = Path::new("/proc").join(process.to_string());
+    for place in ["cmdline", "environ"] {
+        assert!(
+            !needles.are_in(&fs::read(process.join(place)).unwrap()),
+            "{place}"
+        );
+    }
+    for entry in fs::read_dir(process.join("fd")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            let name = fs::read_link(&path);
+            assert!(!needles.are_in(&fs::read(path).unwrap()), "{name:?}");
+        }
+    }
+}
+
 #[test]
 fn seal_leaves_no_key() {
     let spy = Spy::new();
@@ -822,6 +847,9 @@ fn seal_leaves_no_key() {
             assert!(locked > 1 << 17 && locked < 1 << 22, "{locked}");
             for (mapping, octets) in spy::memory(stopped.parent) {
                 assert!(!needles.are_in(&octets), "parent: {}", mapping.line);
+            }
+            for process in [stopped.process, stopped.parent] {
+                nothing_is_in_hand(needles, process);
             }
             let nothing = Output {
                 status: Default::default(),

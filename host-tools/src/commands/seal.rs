@@ -3,7 +3,10 @@
 //! Signing all modules of a build with a key that is gone afterwards, and that build's kernel
 //! trusting it.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -70,6 +73,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         arguments.vmlinux.display()
     );
     let algorithm = algorithm(arguments, &area)?;
+    ensure!(
+        has_digest(&arguments.vmlinux, digest)?,
+        "{}: has no {} built in, and could check no signature with it (CONFIG_CRYPTO_*=y, not m); take another --hash, as CONFIG_MODULE_SIG_HASH",
+        arguments.vmlinux.display(),
+        digest.name()
+    );
     let looked = look_at_all(arguments, &modules, digest)?;
 
     let digests: Vec<Vec<u8>> = looked.iter().map(|module| module.digest.clone()).collect();
@@ -117,6 +126,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let certificate = &signed.certificate;
     tell(arguments, modules.len(), algorithm, certificate, others)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether this kernel has a digest without a module, by the names of its drivers: that of
+/// `crypto/*_generic.c`, or where the code is in `lib/crypto`.
+fn has_digest(vmlinux: &Path, digest: DigestAlgorithm) -> Result<bool> {
+    for driver in ["generic", "lib"] {
+        if image::has_string(vmlinux, &format!("{}-{driver}", digest.name()))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The kind of key that this kernel can use.

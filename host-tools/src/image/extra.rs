@@ -124,8 +124,10 @@ impl Area {
         let (octets, size) = (certificate.len(), self.size);
         ensure!(
             octets as u64 <= size,
-            "{}: its area has {size} octets, and the certificate {octets}; take a smaller key (--algorithm), or build it with CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE={octets} or more",
-            self.path.display()
+            "{}: its area has {size} octets, and the certificate {octets}; take a smaller key (--algorithm), or build it with CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE={} or more",
+            self.path.display(),
+            // One more or less, the next key's may have.
+            (octets + 16).next_multiple_of(256)
         );
         ensure!(
             lists::split(certificate).0 == [certificate],

@@ -23,6 +23,8 @@ pub struct Linked {
     pub area: Option<usize>,
     /// What `CONFIG_CRYPTO_ECDSA=y` leaves in the symbol table.
     pub curves: Vec<&'static str>,
+    /// Drivers of the digests that are built in.
+    pub digests: Vec<&'static str>,
     pub stripped: bool,
     /// Takes modules by their hashes only.
     pub hashes_only: bool,
@@ -35,6 +37,12 @@ impl Default for Linked {
             builtin: vec![],
             area: Some(4096),
             curves: vec!["p256", "p384", "p521"],
+            digests: vec![
+                "sha256-generic",
+                "sha384-generic",
+                "sha512-generic",
+                "sha3-512-generic",
+            ],
             stripped: false,
             hashes_only: false,
         }
@@ -103,6 +111,9 @@ impl Linked {
         out.extend(b"Linux version 6.99.0-parts (nobody@nowhere) #1\0");
         out.extend([VERMAGIC.as_bytes(), b"\0"].concat());
         out.extend(b"Loading compiled-in X.509 certificates\0");
+        for driver in &self.digests {
+            out.extend([driver.as_bytes(), b"\0"].concat());
+        }
         align(&mut out, 4096);
         let list = out.len();
         out.extend(self.builtin.concat());
