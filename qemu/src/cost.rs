@@ -48,7 +48,11 @@ const SMALLEST: usize = 16 << 10;
 const LARGEST: usize = 4 << 20;
 
 /// Key, as `scripts/test-keys` names it, and digest. Both digests cost the same.
-pub const SIGNERS: [(&str, &str); 2] = [("rsa4096", "sha512"), ("p384", "sha384")];
+pub const SIGNERS: [(&str, &str); 3] = [
+    ("rsa4096", "sha512"),
+    ("p384", "sha384"),
+    ("p256", "sha512"),
+];
 
 /// Blocks of SHA-384 and SHA-512 for so many octets: each has 128, and there is padding of at least
 /// one bit and a count of 16 octets.
