@@ -12,8 +12,11 @@ use anyhow::{Context, Result};
 use maud::{html, Markup};
 use serde::de::DeserializeOwned;
 
-use super::{bench::Bench, scenarios::Outcome};
-use crate::record::{Record, Stamp};
+use super::bench::Bench;
+use crate::{
+    record::{Record, Stamp},
+    scenario::Outcome,
+};
 
 /// What the last runs left.
 pub struct Inputs {

@@ -411,7 +411,7 @@ mod tests {
             "No cases have been run.",
             "<li>No bench has run: <code>make bench</code></li>",
             "<p>No bench has run: <code>make bench</code></p>",
-            "No scenario has been run.",
+            "No scenario has been run: make demo SCENARIO=all",
             "No kernel has been booted",
             "<code>make demo ARCH=arm64 KERNEL=7.3</code>",
             "<code>cargo run -p modsig-qemu -- --c --arch x86_64 --kernel 6.12</code>",

@@ -3,31 +3,15 @@
 //! Scenarios: what comes of several steps, one after the other.
 
 use maud::{html, Markup};
-use serde::Deserialize;
 
 use super::{
     inputs::{order, Inputs},
-    time,
+    sources, time,
 };
+use crate::{record::Stamp, scenario::Outcome};
 
 /// What is said if there are none.
-pub(super) const NONE: &str = "No scenario has been run.";
-
-/// What came of a scenario.
-#[derive(Deserialize)]
-pub(super) struct Outcome {
-    /// The kernel's series.
-    pub(super) series: String,
-    /// The architecture.
-    pub(super) arch: String,
-    /// The short name.
-    pub(super) name: String,
-    title: String,
-    steps: u64,
-    good: bool,
-    seconds: f64,
-    when: String,
-}
+pub(super) const NONE: &str = "No scenario has been run: make demo SCENARIO=all";
 
 /// Those that are not as expected.
 pub(super) fn failures(inputs: &Inputs) -> Vec<Markup> {
@@ -69,7 +53,7 @@ pub(super) fn table(inputs: &Inputs) -> Markup {
                         } }
                         tbody { @for (name, title) in &names { tr {
                             th scope="row" { (name) div.note { (title) } }
-                            @for kernel in &kernels { (cell(of(name, kernel))) }
+                            @for kernel in &kernels { (cell(of(name, kernel), &inputs.now)) }
                         } } }
                     }
                 }
@@ -78,7 +62,7 @@ pub(super) fn table(inputs: &Inputs) -> Markup {
     }
 }
 
-fn cell(outcome: Option<&Outcome>) -> Markup {
+fn cell(outcome: Option<&Outcome>, now: &Stamp) -> Markup {
     let Some(outcome) = outcome else {
         return html! { td.none { "not run" } };
     };
@@ -86,7 +70,7 @@ fn cell(outcome: Option<&Outcome>) -> Markup {
         td.bad[!outcome.good] {
             @if outcome.good { "ok" } @else { span.mark.bad { "FAIL" } }
             ", " (outcome.steps) " steps, " (format!("{:.0}", outcome.seconds)) " s"
-            div.note { (time(&outcome.when)) }
+            div.note { (time(&outcome.stamp.when)) " " (sources(Some(&outcome.stamp), now)) }
         }
     }
 }

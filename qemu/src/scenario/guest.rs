@@ -58,7 +58,8 @@ pub fn run(
     }
     archive.tree(tools, "")?;
     // Some kmods look below /usr/lib.
-    archive.symlink("usr", ".");
+    archive.directory("usr");
+    archive.symlink("usr/lib", "../lib");
     archive.file("init", INIT.as_bytes());
     for (index, command) in commands.iter().enumerate() {
         archive.file(&format!("steps/{index:03}"), command.text.as_bytes());

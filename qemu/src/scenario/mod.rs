@@ -9,7 +9,7 @@ mod page;
 use std::{
     cell::RefCell,
     ffi::OsString,
-    fs,
+    fs::{self, File},
     io::Write,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
@@ -18,13 +18,15 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use serde::Serialize;
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
 
 use self::{
     guest::Boot,
     page::{Command, Page, Step},
 };
 use crate::{
+    record::{self, Stamp},
     script::{path_of, script},
     vm,
 };
@@ -50,9 +52,10 @@ impl Scenario {
         let mut all = vec![];
         for entry in fs::read_dir(pages())? {
             let path = entry?.path();
-            let name = path.file_stem().and_then(|name| name.to_str());
-            // The table of contents.
-            let Some(name) = name.filter(|name| *name != "README") else {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.and_then(|name| name.strip_suffix(".md"));
+            // The table of contents, and editors' files.
+            let Some(name) = name.filter(|name| *name != "README" && !name.starts_with('.')) else {
                 continue;
             };
             let text = fs::read_to_string(&path)?;
@@ -70,24 +73,36 @@ impl Scenario {
 }
 
 /// What came of one, for `make report`.
-#[derive(Debug, Serialize)]
-pub struct Outcome<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
     /// The kernel's series.
-    pub series: &'a str,
+    pub series: String,
     /// The architecture.
-    pub arch: &'static str,
+    pub arch: String,
     /// The scenario.
-    pub name: &'a str,
+    pub name: String,
     /// Its heading.
-    pub title: &'a str,
+    pub title: String,
     /// How many commands were run.
     pub steps: usize,
     /// Whether what came of all of them is what the page says.
     pub good: bool,
     /// How long it took.
     pub seconds: f64,
-    /// When it ended, in seconds since 1970.
-    pub when: u64,
+    /// When it ended, and of which sources.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+impl Outcome {
+    /// Writes it into its file in a directory, in place of an earlier one.
+    fn save(&self, directory: &Path) -> Result<()> {
+        let Outcome {
+            series, arch, name, ..
+        } = self;
+        let path = directory.join(format!("scenario-{series}-{arch}-{name}.json"));
+        record::write(&path, &(serde_json::to_string_pretty(self)? + "\n"))
+    }
 }
 
 /// How scenarios are followed.
@@ -129,6 +144,7 @@ impl Runner {
     pub fn follow(&self, scenario: &Scenario) -> Result<bool> {
         let text = fs::read_to_string(&scenario.path)?;
         let page = Page::parse(&text)?;
+        let _lock = self.lock()?;
         let directory = script("scenario-tree", &[&self.kernel, self.arch.name])?;
         let name = directory.file_name().and_then(|name| name.to_str());
         let series = name.and_then(|name| name.strip_suffix(self.arch.name)?.strip_suffix('-'));
@@ -150,6 +166,9 @@ impl Runner {
         let start = Instant::now();
         let mut seen = Seen::default();
         let result = self.steps(scenario, &page, &place, &mut seen);
+        // A page may have taken modsig out, and have come to no end.
+        let tree = place.directory.join("linux").display().to_string();
+        script("integrate", &[&tree])?;
         if self.record {
             fs::write(&scenario.path, page::record(&text, &seen.printed))?;
         }
@@ -158,32 +177,38 @@ impl Runner {
             println!("FAIL  {}: {error:#}", scenario.name);
         }
         let outcome = Outcome {
-            series: &place.series,
-            arch: self.arch.name,
-            name: &scenario.name,
-            title: &scenario.title,
+            series: place.series,
+            arch: self.arch.name.to_owned(),
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
             steps: seen.steps,
             good,
             seconds: start.elapsed().as_secs_f64(),
-            when: std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs(),
+            stamp: Stamp::now(),
         };
         println!(
             "{:4}  {}: {} steps, {:.0} s",
             if good { "ok" } else { "FAIL" },
-            scenario.name,
+            outcome.name,
             outcome.steps,
             outcome.seconds
         );
-        let file = format!(
-            "scenario-{}-{}-{}.json",
-            place.series, self.arch.name, scenario.name
-        );
-        fs::create_dir_all("build")?;
-        fs::write(
-            Path::new("build").join(file),
-            serde_json::to_vec_pretty(&outcome)?,
-        )?;
+        outcome.save(Path::new("build"))?;
         Ok(good)
+    }
+
+    /// One at a time: what another has left is removed.
+    fn lock(&self) -> Result<File> {
+        let cache = match std::env::var_os("XDG_CACHE_HOME") {
+            Some(cache) if !cache.is_empty() => PathBuf::from(cache),
+            _ => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
+        };
+        let cache = cache.join("modsig");
+        fs::create_dir_all(&cache)?;
+        let name = format!("scenario-{}-{}.lock", self.kernel, self.arch.name);
+        let lock = File::create(cache.join(name))?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(lock)
     }
 
     fn steps(
@@ -285,7 +310,10 @@ impl Runner {
 
     /// The words of a command, as the shell makes them.
     fn words(&self, place: &Place, command: &Command) -> Result<Vec<String>> {
-        let output = self.bash(place, &format!("printf '%s\\0' {}", command.text))?;
+        let output = self.bash(
+            place,
+            &format!("words=({}); printf '%s\\0' \"${{words[@]}}\"", command.text),
+        )?;
         ensure!(
             output.status.success(),
             "{}: {}",
@@ -345,6 +373,12 @@ mod tests {
             let page = Page::parse(&fs::read_to_string(&scenario.path).unwrap()).unwrap();
             let boots =
                 |step: &Step| matches!(step, Step::Boot { commands, .. } if !commands.is_empty());
+            let text = fs::read_to_string(&scenario.path).unwrap();
+            assert!(
+                !text.lines().any(|line| line == "?"),
+                "{}: not recorded yet",
+                scenario.name
+            );
             assert!(
                 page.steps.iter().any(boots),
                 "{}: boots nothing",
