@@ -4,6 +4,7 @@
 CARGO ?= cargo
 ARCH ?= x86_64
 KERNEL ?= 6.12
+SCENARIO ?=
 SEED ?= 1
 TIME ?= 60
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
@@ -14,8 +15,13 @@ help: ## list the targets
 setup: ## install what is missing (Debian 12 and 13)
 	scripts/setup
 
-demo: setup ## boot a kernel with modsig, insert good and bad modules [ARCH=arm64] [KERNEL=7.3]
+demo: setup ## boot a kernel with modsig, insert good and bad modules [SCENARIO=all] [ARCH=arm64] [KERNEL=7.3]
+ifeq ($(SCENARIO),)
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --arch $(ARCH) --kernel $(KERNEL)
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario
+else
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario -- --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
+endif
 
 test: setup ## everything that CI runs
 	$(CARGO) fmt --all --check
@@ -41,6 +47,8 @@ test: setup ## everything that CI runs
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --reduced
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario -- --quiet all
+	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario -- --quiet --arch arm64 all
 
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
