@@ -158,17 +158,23 @@ fn missing(inputs: &Inputs) -> Markup {
                 let text = format!("{what}: the cases have not been run with the C verifier");
                 lines.push((text, how));
             }
+            let names = scenarios::missing(inputs, series, arch);
+            if !names.is_empty() {
+                let how = format!("make demo SCENARIO=all ARCH={arch} KERNEL={series}");
+                let text = format!(
+                    "{what}: scenarios that have not been run: {}",
+                    names.join(", ")
+                );
+                lines.push((text, how));
+            }
         }
     }
     lines.extend(bench::missing(inputs));
     html! {
         section #missing {
             h2 { "What is missing" }
-            @if lines.is_empty() && !inputs.scenarios.is_empty() { p { "Nothing." } } @else {
-                ul {
-                    @for (what, how) in &lines { li { (what) ": " code { (how) } } }
-                    @if inputs.scenarios.is_empty() { li { (scenarios::NONE) } }
-                }
+            @if lines.is_empty() { p { "Nothing." } } @else {
+                ul { @for (what, how) in &lines { li { (what) ": " code { (how) } } } }
             }
         }
     }
@@ -414,6 +420,8 @@ mod tests {
             "No scenario has been run: make demo SCENARIO=all",
             "No kernel has been booted",
             "<code>make demo ARCH=arm64 KERNEL=7.3</code>",
+            "scenarios that have not been run: administrator, developer, ",
+            "<code>make demo SCENARIO=all ARCH=x86_64 KERNEL=6.12</code>",
             "<code>cargo run -p modsig-qemu -- --c --arch x86_64 --kernel 6.12</code>",
         ] {
             at(&page, said);

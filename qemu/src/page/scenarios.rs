@@ -8,10 +8,13 @@ use super::{
     inputs::{order, Inputs},
     sources, time,
 };
-use crate::{record::Stamp, scenario::Outcome};
+use crate::{
+    record::Stamp,
+    scenario::{Outcome, Scenario},
+};
 
 /// What is said if there are none.
-pub(super) const NONE: &str = "No scenario has been run: make demo SCENARIO=all";
+const NONE: &str = "No scenario has been run: make demo SCENARIO=all";
 
 /// Those that are not as expected.
 pub(super) fn failures(inputs: &Inputs) -> Vec<Markup> {
@@ -27,6 +30,18 @@ pub(super) fn failures(inputs: &Inputs) -> Vec<Markup> {
         }
     };
     bad.map(failure).collect()
+}
+
+/// The names of those that have not been run on a kernel.
+pub(super) fn missing(inputs: &Inputs, series: &str, arch: &str) -> Vec<String> {
+    let ran = |name: &str| {
+        let mut all = inputs.scenarios.iter();
+        all.any(|one| (&*one.name, &*one.series, &*one.arch) == (name, series, arch))
+    };
+    // Without the documentation there is none to be run.
+    let all = Scenario::all().unwrap_or_default().into_iter();
+    let names = all.map(|scenario| scenario.name);
+    names.filter(|name| !ran(name)).collect()
 }
 
 /// All of them: a row each, and a column for each kernel.
