@@ -96,21 +96,21 @@ fn directory() -> TempDir {
     }
     good(&run(&work, "xz", &["--check=crc32", "modules/a.ko"]));
     build(work.path(), 3);
-    for directory in ["build/drivers", "installed/lib/modules"] {
+    for directory in ["build/drivers", "root/lib/modules"] {
         fs::create_dir_all(path(directory)).unwrap();
     }
     linked::Linked::default().write(&path("build/vmlinux"));
     fs::write(path("build/modules.order"), "drivers/d.o\n").unwrap();
     let module = linked::module(linked::VERMAGIC, "d");
     fs::write(path("build/drivers/d.ko"), &module).unwrap();
-    fs::write(path("installed/lib/modules/d.ko"), &module).unwrap();
+    fs::write(path("root/lib/modules/d.ko"), &module).unwrap();
     let installed = [
         "sign",
         "--key",
         "key.pem",
         "--cert",
         "cert.pem",
-        "installed/lib/modules",
+        "root/lib/modules",
     ];
     good(&modsig(&work, &installed));
     fs::write(path("list"), "modules/a.ko.xz\nmodules/kernel/b.ko\n").unwrap();

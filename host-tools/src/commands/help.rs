@@ -9,7 +9,7 @@
 //! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts;
 //! vmlinux, modules.order and lib/ of a build with CONFIG_MODULE_SIG_RUST_HASHES; build/ with
 //! vmlinux and modules.order of one with CONFIG_SYSTEM_EXTRA_CERTIFICATE, and its modules below
-//! installed/lib/modules.
+//! root/lib/modules.
 
 pub(super) const MODSIG: &str = "\
 Exit status:
@@ -165,11 +165,11 @@ Examples:
   After a build, before the boot image is made:
     modsig seal --modules build/modules.order --vmlinux build/vmlinux
   All that there is of this build, and signatures that \"make modules_install\" has made give way:
-    modsig seal --modules build/modules.order --modules installed/lib/modules --replace \\
+    modsig seal --modules build/modules.order --modules root/lib/modules --replace \\
         --vmlinux build/vmlinux
   What the kernel trusts now, and what it takes:
     modsig certs build/vmlinux
-    modsig verify --kernel build/vmlinux installed/lib/modules";
+    modsig verify --kernel build/vmlinux root/lib/modules";
 
 pub(super) const CERTS: &str = "\
 Exit status:
