@@ -23,6 +23,8 @@ built_tree() {
 # copy_objects FROM TO [AS]: what was built there, to go on with here (or, once it is moved, in AS).
 # objtool's own objects know where they are, and all others depend on it.
 copy_objects() {
+	# Half of it may be there, if the last one was stopped.
+	rm -rf "$2"
 	cp -a "$1" "$2"
 	{ grep -rlF --null "$1" "$2/tools" 2> /dev/null || true; } | xargs -0r sed -i "s,$1,${3:-$2},g"
 }
