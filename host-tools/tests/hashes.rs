@@ -95,12 +95,6 @@ fn finished(more: &[&str]) -> TempDir {
     work
 }
 
-fn says(output: &Output, text: &str) {
-    good(output);
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains(text), "no {text:?} in {out:?}");
-}
-
 /// Kernel and modules belong together, by what is told by their files alone.
 fn is_consistent(work: &TempDir) {
     good(&hashes(work, &["--check"]));

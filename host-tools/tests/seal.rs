@@ -66,12 +66,6 @@ fn sealed(kernel: &Linked, more: &[&str]) -> TempDir {
     work
 }
 
-fn says(output: &Output, text: &str) {
-    good(output);
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains(text), "no {text:?} in {out:?}");
-}
-
 /// The certificate in the area.
 fn extra(work: &TempDir) -> Option<Vec<u8>> {
     let image = image::read(&work.path().join("vmlinux")).unwrap();

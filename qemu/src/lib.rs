@@ -21,4 +21,5 @@ pub mod report;
 pub mod root;
 pub mod scenario;
 pub mod script;
+pub mod target;
 pub mod vm;

@@ -14,6 +14,7 @@ use modsig_qemu::{
     cases::Table,
     harness::{Harness, Kernel, Scenario, HASHES, IMAGE, IMAGE_NO_ROOT, KEYLESS},
     record::Record,
+    target::Target,
     vm,
 };
 use modsig_tools::platform::Mode;
@@ -21,12 +22,8 @@ use modsig_tools::platform::Mode;
 /// Boots kernels and inserts good and bad modules
 #[derive(Parser)]
 struct Arguments {
-    /// x86_64 or arm64
-    #[arg(long, default_value = "x86_64")]
-    arch: String,
-    /// Kernel series: 6.12, 7.3 or newest
-    #[arg(long, default_value = "6.12")]
-    kernel: String,
+    #[command(flatten)]
+    target: Target,
     /// Print only what is not as expected
     #[arg(long)]
     quiet: bool,
@@ -142,13 +139,18 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<bool> {
     let scenarios: &[Scenario] = if arguments.c { &C } else { &RUST };
-    let harness = Harness::new(&arguments.arch)?;
+    let harness = Harness::new(&arguments.target.arch)?;
     if !arguments.insert.is_empty() {
         return insert(arguments, &harness, scenarios);
     }
     let names = scenarios.iter().map(|scenario| scenario.name.to_owned());
     let planned = names.collect();
-    let mut record = Record::new(&arguments.kernel, harness.arch.name, arguments.c, planned);
+    let mut record = Record::new(
+        &arguments.target.kernel,
+        harness.arch.name,
+        arguments.c,
+        planned,
+    );
     let outcome = boot(arguments, &harness, scenarios, &mut record);
     record.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
     // Without a kernel there is nothing to say of one.
@@ -179,7 +181,7 @@ fn boot(
         let kernel = match kernels.get(flavour) {
             Some(kernel) => kernel.clone(),
             None => {
-                let kernel = harness.kernel(&arguments.kernel, flavour)?;
+                let kernel = harness.kernel(&arguments.target.kernel, flavour)?;
                 record.add_kernel(&kernel, flavour);
                 kernel
             }
@@ -203,7 +205,7 @@ fn insert(arguments: &Arguments, harness: &Harness, scenarios: &[Scenario]) -> R
             names.join(", ")
         )
     })?;
-    let kernel = harness.kernel(&arguments.kernel, scenario.flavour)?;
+    let kernel = harness.kernel(&arguments.target.kernel, scenario.flavour)?;
     let attempts = harness.insert(&kernel, scenario, &arguments.insert)?;
     let mut all = attempts.len() == arguments.insert.len();
     for (path, attempt) in arguments.insert.iter().zip(&attempts) {

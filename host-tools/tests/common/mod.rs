@@ -44,6 +44,13 @@ pub fn good(output: &Output) {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// It has done all, and says this.
+pub fn says(output: &Output, text: &str) {
+    good(output);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains(text), "no {text:?} in {out:?}");
+}
+
 pub fn fails(output: &Output, code: i32, message: &str) {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     let text = String::from_utf8_lossy(&output.stderr);

@@ -23,6 +23,7 @@ use modsig_qemu::{
     host::host,
     initramfs, instruments,
     script::script,
+    target::Target,
     vm,
 };
 use modsig_tools::platform::Host;
@@ -30,12 +31,8 @@ use modsig_tools::platform::Host;
 /// Holds the verifier in Rust against the one in C
 #[derive(Parser)]
 struct Arguments {
-    /// x86_64 or arm64
-    #[arg(long, default_value = "x86_64")]
-    arch: String,
-    /// Kernel series: 6.12, 7.3 or newest
-    #[arg(long, default_value = "6.12")]
-    kernel: String,
+    #[command(flatten)]
+    target: Target,
     /// Chooses the mutants
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -78,10 +75,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<bool> {
-    let arch = vm::arch(&arguments.arch)?;
+    let arch = vm::arch(&arguments.target.arch)?;
     let build = |given: &Option<PathBuf>, flavour| match given {
         Some(directory) => Ok(directory.clone()),
-        None => script("kernel-build", &[&arguments.kernel, arch.name, flavour]),
+        None => script(
+            "kernel-build",
+            &[&arguments.target.kernel, arch.name, flavour],
+        ),
     };
     let kernels = [
         ("C", build(&arguments.c_kernel, "c")?),
@@ -101,7 +101,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     println!(
         "Linux {}, {}: {} files, seed {}",
-        arguments.kernel,
+        arguments.target.kernel,
         arch.name,
         corpus.cases.len(),
         arguments.seed
@@ -117,7 +117,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let boot = |(verifier, kernel): &(&str, PathBuf), (mode, append): (&str, &str)| {
         let name = format!(
             "compare-{}-{}-{verifier}-{mode}",
-            arguments.kernel, arch.name
+            arguments.target.kernel, arch.name
         );
         let console = PathBuf::from(format!("build/console/{name}.log"));
         let start = Instant::now();
@@ -163,11 +163,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
         verdicts[1].push(rust?);
     }
     let [c, rust] = verdicts;
-    let name = format!("{}-{}", arguments.kernel, arch.name);
+    let name = format!("{}-{}", arguments.target.kernel, arch.name);
     report(
         &name,
         &corpus,
-        &host(&keys, &arguments.kernel, None)?,
+        &host(&keys, &arguments.target.kernel, None)?,
         &c,
         &rust,
     )

@@ -23,6 +23,7 @@ use modsig_qemu::{
     initramfs,
     root::with_root,
     script::script,
+    target::Target,
     vm,
 };
 use serde_json::{json, Value};
@@ -31,12 +32,8 @@ use tempfile::NamedTempFile;
 /// Counts the instructions that checking a module takes, in Rust and in C
 #[derive(Parser)]
 struct Arguments {
-    /// x86_64 or arm64
-    #[arg(long, default_value = "x86_64")]
-    arch: String,
-    /// Kernel series: 6.12, 7.3 or newest
-    #[arg(long, default_value = "6.12")]
-    kernel: String,
+    #[command(flatten)]
+    target: Target,
     /// Unmodified kernel that was built before (else scripts/kernel-build does it)
     #[arg(long)]
     c_kernel: Option<PathBuf>,
@@ -65,10 +62,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let arch = vm::arch(&arguments.arch)?;
+    let arch = vm::arch(&arguments.target.arch)?;
     let kernel_of = |given: &Option<PathBuf>, flavour| match given {
         Some(directory) => Ok(directory.clone()),
-        None => script("kernel-build", &[&arguments.kernel, arch.name, flavour]),
+        None => script(
+            "kernel-build",
+            &[&arguments.target.kernel, arch.name, flavour],
+        ),
     };
     let c = kernel_of(&arguments.c_kernel, "c")?;
     let rust = kernel_of(&arguments.rust_kernel, "permissive")?;

@@ -9,17 +9,14 @@ use clap::Parser;
 use modsig_qemu::{
     harness::{Harness, Kernel},
     instruments::{self, Check},
+    target::Target,
 };
 
 /// Boots kernels with KASAN, UBSAN, lockdep, kmemleak and injected failures
 #[derive(Parser)]
 struct Arguments {
-    /// x86_64 or arm64
-    #[arg(long, default_value = "x86_64")]
-    arch: String,
-    /// Kernel series: 6.12, 7.3 or newest
-    #[arg(long, default_value = "6.12")]
-    kernel: String,
+    #[command(flatten)]
+    target: Target,
     /// Do this only: table, loads, faults or race
     #[arg(long)]
     only: Option<String>,
@@ -53,8 +50,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
     parts
         .first()
         .context("no such part; there are table, loads, faults and race")?;
-    let harness = Harness::new(&arguments.arch)?;
-    let kernel = harness.kernel(&arguments.kernel, "debug")?;
+    let harness = Harness::new(&arguments.target.arch)?;
+    let kernel = harness.kernel(&arguments.target.kernel, "debug")?;
     println!("Linux {}, {}, debug", kernel.series, harness.arch.name);
     let (mut total, mut good) = (0, 0);
     for (name, part) in parts {

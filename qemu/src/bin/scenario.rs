@@ -6,17 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::{ensure, Result};
 use clap::Parser;
-use modsig_qemu::scenario::{Runner, Scenario};
+use modsig_qemu::{
+    scenario::{Runner, Scenario},
+    target::Target,
+};
 
 /// Follows pages of Documentation/scenarios
 #[derive(Parser)]
 struct Arguments {
-    /// x86_64 or arm64
-    #[arg(long, default_value = "x86_64")]
-    arch: String,
-    /// Kernel series: 6.12, 7.3 or newest
-    #[arg(long, default_value = "6.12")]
-    kernel: String,
+    #[command(flatten)]
+    target: Target,
     /// Print only what is not as the pages say
     #[arg(long)]
     quiet: bool,
@@ -58,7 +57,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             names.join(", ")
         );
     }
-    let mut runner = Runner::new(&arguments.arch, &arguments.kernel)?;
+    let mut runner = Runner::new(&arguments.target.arch, &arguments.target.kernel)?;
     runner.quiet = arguments.quiet;
     runner.record = arguments.record;
     let (mut total, mut good) = (0, 0);

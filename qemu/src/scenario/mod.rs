@@ -7,7 +7,6 @@ mod guest;
 mod page;
 
 use std::{
-    cell::RefCell,
     ffi::OsString,
     fs::{self, File},
     io::Write,
@@ -122,7 +121,7 @@ struct Place {
     directory: PathBuf,
     series: String,
     /// What the page has exported.
-    exports: RefCell<String>,
+    exports: String,
     /// Where OpenSSL finds its provider for PKCS#11, if the page wants one.
     provider: Option<PathBuf>,
 }
@@ -142,42 +141,18 @@ impl Runner {
 
     /// Follows one, and says whether all was as its page says.
     pub fn follow(&self, scenario: &Scenario) -> Result<bool> {
-        let text = fs::read_to_string(&scenario.path)?;
-        let page = Page::parse(&text)?;
-        let _lock = self.lock()?;
-        let directory = script("scenario-tree", &[&self.kernel, self.arch.name])?;
-        let name = directory.file_name().and_then(|name| name.to_str());
-        let series = name.and_then(|name| name.strip_suffix(self.arch.name)?.strip_suffix('-'));
-        let place = Place {
-            series: series
-                .context("scenario-tree printed something odd")?
-                .to_owned(),
-            directory,
-            exports: RefCell::default(),
-            provider: match text.contains("pkcs11:") {
-                true => Some(script("pkcs11-provider", &[])?),
-                false => None,
-            },
-        };
-        println!(
-            "\n{}: {} (Linux {}, {})",
-            scenario.name, scenario.title, place.series, self.arch.name
-        );
         let start = Instant::now();
-        let mut seen = Seen::default();
-        let result = self.steps(scenario, &page, &place, &mut seen);
-        // A page may have taken modsig out, and have come to no end.
-        let tree = place.directory.join("linux").display().to_string();
-        script("integrate", &[&tree])?;
-        if self.record {
-            fs::write(&scenario.path, page::record(&text, &seen.printed))?;
-        }
+        let mut seen = Seen {
+            series: self.kernel.clone(),
+            ..Seen::default()
+        };
+        let result = self.try_follow(scenario, &mut seen);
         let good = result.is_ok();
         if let Err(error) = &result {
             println!("FAIL  {}: {error:#}", scenario.name);
         }
         let outcome = Outcome {
-            series: place.series,
+            series: seen.series,
             arch: self.arch.name.to_owned(),
             name: scenario.name.clone(),
             title: scenario.title.clone(),
@@ -195,6 +170,38 @@ impl Runner {
         );
         outcome.save(Path::new("build"))?;
         Ok(good)
+    }
+
+    fn try_follow(&self, scenario: &Scenario, seen: &mut Seen) -> Result<()> {
+        let text = fs::read_to_string(&scenario.path)?;
+        let page = Page::parse(&text)?;
+        let _lock = self.lock()?;
+        let directory = script("scenario-tree", &[&self.kernel, self.arch.name])?;
+        let name = directory.file_name().and_then(|name| name.to_str());
+        let series = name.and_then(|name| name.strip_suffix(self.arch.name)?.strip_suffix('-'));
+        let series = series.context("scenario-tree printed something odd")?;
+        series.clone_into(&mut seen.series);
+        let mut place = Place {
+            series: series.to_owned(),
+            directory,
+            exports: String::new(),
+            provider: match text.contains("pkcs11:") {
+                true => Some(script("pkcs11-provider", &[])?),
+                false => None,
+            },
+        };
+        println!(
+            "\n{}: {} (Linux {}, {})",
+            scenario.name, scenario.title, place.series, self.arch.name
+        );
+        let result = self.steps(scenario, &page, &mut place, seen);
+        // A page may have taken modsig out, and have come to no end.
+        let tree = place.directory.join("linux").display().to_string();
+        script("integrate", &[&tree])?;
+        if self.record {
+            fs::write(&scenario.path, page::record(&text, &seen.printed))?;
+        }
+        result
     }
 
     /// One at a time: what another has left is removed.
@@ -215,7 +222,7 @@ impl Runner {
         &self,
         scenario: &Scenario,
         page: &Page,
-        place: &Place,
+        place: &mut Place,
         seen: &mut Seen,
     ) -> Result<()> {
         for (index, step) in page.steps.iter().enumerate() {
@@ -226,10 +233,7 @@ impl Runner {
                 // Each command has a shell of its own, but for this.
                 Step::Run(command) if command.text.starts_with("export ") => {
                     self.say(&command.text, "$", "");
-                    place
-                        .exports
-                        .borrow_mut()
-                        .push_str(&format!("{}\n", command.text));
+                    place.exports += &format!("{}\n", command.text);
                 }
                 Step::Run(command) => {
                     let (status, output) = self.shell(place, &command.text)?;
@@ -285,7 +289,7 @@ impl Runner {
                 .into_iter()
                 .chain(std::env::split_paths(&path)),
         )?;
-        let text = format!("{}exec 2>&1\n{text}", place.exports.borrow());
+        let text = format!("{}exec 2>&1\n{text}", place.exports);
         let output = process::Command::new("bash")
             .args(["-e", "-u", "-o", "pipefail", "-c", &text])
             .current_dir(place.directory.join("build"))
@@ -356,6 +360,8 @@ impl Runner {
 /// What was seen on the way.
 #[derive(Default)]
 struct Seen {
+    /// The kernel's series: as asked for, until it is known.
+    series: String,
     steps: usize,
     /// For each command whose output a page shows: where, and what it was this time.
     printed: Vec<(std::ops::Range<usize>, String)>,
