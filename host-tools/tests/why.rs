@@ -239,8 +239,28 @@ fn who_has_a_certificate_from_a_trusted_ca_is_told_where_it_belongs() {
     says(&answer, "remedies", "%:.secondary_trusted_keys");
     assert!(!answer.to_string().contains("of another build"), "{answer}");
 
-    // A certificate of another CA, or of no CA at all, is no help.
+    // A certificate of another CA is no help, nor one of the same name that is no CA's.
     let (_, answer) = why(&work, &["--cert", &key("root.cert.pem"), "m.ko"]);
+    assert!(!answer.to_string().contains("secondary"), "{answer}");
+    for name in ["one", "other"] {
+        let (key, cert) = (format!("{name}.key"), format!("{name}.pem"));
+        let keygen = [
+            "keygen",
+            "--algorithm",
+            "p256",
+            "--key",
+            &key,
+            "--cert",
+            &cert,
+        ];
+        good(&modsig(&work, &keygen));
+    }
+    good(&modsig(
+        &work,
+        &["sign", "--key", "one.key", "--cert", "one.pem", "m.ko"],
+    ));
+    let (_, answer) = why(&work, &["--cert", "other.pem", "m.ko"]);
+    says(&answer, "findings", "a certificate of the same name");
     assert!(!answer.to_string().contains("secondary"), "{answer}");
 }
 

@@ -435,7 +435,17 @@ mod tests {
             "bench.json",
             &json!({ "guest": { "6.12 arm64": [] } }),
         );
+        let mixed = json!({
+            "series": "6.12", "arch": "x86_64", "name": "mixed", "title": "", "steps": 1,
+            "good": true, "seconds": 1.0, "when": "", "commit": null,
+        });
+        save(work.path(), "scenario-mixed.json", &mixed);
         let page = made_of(work.path());
+        at(
+            &page,
+            "Linux 6.12, x86_64: scenarios that have not been run: administrator, developer, distribution, kbuild-key, one-time-key: ",
+        );
+
         at(&page, "The bench signing has not run on the host");
         at(&page, "<code>make bench ARCH=arm64 KERNEL=6.12</code>");
         at(&page, "1 cases, all as expected");
