@@ -28,20 +28,20 @@ test: setup ## everything that CI runs
 	rustfmt --check --edition 2021 rust/modsig/modsig.rs
 	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 	$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check
-	scripts/check-unsafe
+	scripts/check/unsafe
 	$(CARGO) test --quiet --workspace --locked
 	CARGO_TARGET_DIR=$(cache)/vendored $(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
-	scripts/test-integrate
+	scripts/test/integrate
 	set -e; for kernel in "6.12 x86_64 permissive" "6.12 x86_64 hashes" "6.12 x86_64 hashes-only" \
 			"6.12 arm64 permissive" "7.3 x86_64 permissive"; do \
-		dir=$$(scripts/kernel-build $$kernel | tail -n 1); \
-		scripts/check-panic-free "$$dir/modsig.o"; \
+		dir=$$(scripts/build/kernel $$kernel | tail -n 1); \
+		scripts/check/panic-free "$$dir/modsig.o"; \
 	done
-	scripts/check-kernel 6.12
-	scripts/test-kbuild
-	scripts/test-hashes
-	scripts/test-dkms
-	scripts/test-deb
+	scripts/check/kernel 6.12
+	scripts/test/kbuild
+	scripts/test/hashes
+	scripts/test/dkms
+	scripts/test/deb
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
 	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
@@ -62,19 +62,19 @@ report: ## write build/report.html of the last runs
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin report
 
 fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
-	scripts/fuzz $(TIME)
+	scripts/tools/fuzz $(TIME)
 
 asan: ## run the verifier's tests under AddressSanitizer (wants a toolchain from rustup)
-	scripts/asan
+	scripts/tools/asan
 
 miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
-	scripts/miri
+	scripts/tools/miri
 
 instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
 	$(CARGO) run --quiet --locked -p modsig-qemu --bin instruments -- --arch $(ARCH) --kernel $(KERNEL)
 
 deb: setup ## make a Debian package of the host tool, in build
-	scripts/deb
+	scripts/build/deb
 
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"

@@ -5,7 +5,7 @@
 //! What a signature is worth is decided by [`modsig::verify`], the code that runs in the kernel;
 //! [`platform`] brings OpenSSL to it.
 
-// Only `secret` and `store` may: scripts/check-unsafe.
+// Only `secret` and `store` may: scripts/check/unsafe.
 #![deny(unsafe_code)]
 
 // The commands name the library as any other user of it does.

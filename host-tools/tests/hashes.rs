@@ -137,7 +137,7 @@ fn the_kernel_gets_the_root_of_the_definition_and_each_module_its_proof() {
 #[test]
 fn nothing_but_the_root_is_changed_in_vmlinux() {
     let work = finished(&[]);
-    let kernel = script("kernel-build", &["6.12", "x86_64", "hashes"]);
+    let kernel = script("build/kernel", &["6.12", "x86_64", "hashes"]);
     let (before, after) = (
         fs::read(kernel.join("vmlinux")).unwrap(),
         read(&work, "vmlinux"),
@@ -433,7 +433,7 @@ fn another_kernel_is_an_error() {
     build(work.path(), MODULES);
     let vmlinux = work.path().join("vmlinux");
     let kernel = |series, flavour, name| {
-        let kernel = script("kernel-build", &[series, "x86_64", flavour]);
+        let kernel = script("build/kernel", &[series, "x86_64", flavour]);
         fs::copy(kernel.join(name), &vmlinux).unwrap();
     };
     kernel("6.12", "permissive", "vmlinux");
@@ -673,7 +673,7 @@ fn patch(work: &TempDir, old: &[u8], new: &[u8]) {
 #[test]
 fn check_goes_by_hashes_alone_and_by_what_is_refused() {
     let work = finished(&[]);
-    let keys = script("test-keys", &[]);
+    let keys = script("build/keys", &[]);
     let [key, cert] = ["key", "cert"].map(|kind| keys.join(format!("rsa2048.{kind}.pem")));
     let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
     let sign = ["sign", "--key", key, "--cert", cert, &path(3)];
@@ -707,7 +707,7 @@ fn check_goes_by_hashes_alone_and_by_what_is_refused() {
 #[test]
 fn a_kernel_says_itself_whether_it_goes_by_keys_as_well() {
     let work = finished(&[]);
-    let keyless = script("kernel-build", &["6.12", "x86_64", "hashes-only"]).join("kernel");
+    let keyless = script("build/kernel", &["6.12", "x86_64", "hashes-only"]).join("kernel");
     let keyless = keyless.to_str().unwrap();
     says(
         &modsig(&work, &["certs", keyless]),

@@ -76,10 +76,10 @@ fn directory() -> TempDir {
         ];
         good(&modsig(&work, &keygen));
     }
-    let kernel = script("kernel-build", &["6.12", "x86_64", "c"]).join("kernel");
+    let kernel = script("build/kernel", &["6.12", "x86_64", "c"]).join("kernel");
     fs::copy(kernel, path("vmlinuz")).unwrap();
     fs::copy(path("module.ko"), path("official.ko")).unwrap();
-    let keys = script("test-keys", &[]);
+    let keys = script("build/keys", &[]);
     let [key, cert] = ["rsa2048.key.pem", "rsa2048.cert.pem"].map(|name| keys.join(name));
     let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
     good(&modsig(

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 fn keys() -> &'static Path {
     static KEYS: OnceLock<PathBuf> = OnceLock::new();
-    KEYS.get_or_init(|| script("test-keys", &[]))
+    KEYS.get_or_init(|| script("build/keys", &[]))
 }
 
 /// The certificates of one of the files that the harness' kernels are built with.
@@ -79,7 +79,7 @@ fn hash(hash: &image::Hash) -> String {
 
 /// One of the kernels that are booted by other tests, so that none is built for these alone.
 fn harness_kernel(series: &str, arch: &str) -> PathBuf {
-    script("kernel-build", &[series, arch, "permissive"])
+    script("build/kernel", &[series, arch, "permissive"])
 }
 
 fn every_form_of_a_harness_kernel(series: &str, arch: &str) {
@@ -749,7 +749,7 @@ fn a_certificate_that_has_expired_is_said_to_be_no_obstacle() {
 
 /// What Debian ships: each kernel has its build's own certificate built in.
 fn debian(suite: &str, arch: &str, layers: &[&str]) -> (PathBuf, String) {
-    let directory = script("distro-kernel", &[suite, arch]);
+    let directory = script("get/distro-kernel", &[suite, arch]);
     let image = read_image(&directory.join("vmlinuz"));
     assert_eq!(image.layers, layers);
     assert_eq!(image.evidence, Evidence::Structure);

@@ -314,7 +314,7 @@ fn a_digest_is_not_enough() {
 
 #[test]
 fn the_harness_keys_are_there() {
-    let directory = script("test-keys", &[]);
+    let directory = script("build/keys", &[]);
     for name in ["mldsa44", "mldsa65", "mldsa87", "mldsa-untrusted"] {
         let key = Key::read(&directory.join(format!("{name}.key.pem"))).unwrap();
         let path = directory.join(format!("{name}.cert.pem"));

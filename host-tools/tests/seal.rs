@@ -180,7 +180,7 @@ fn insert(image: &mut [u8], places: Places, area: usize, certificate: &[u8]) {
 
 /// The kernel's own program.
 fn insert_sys_cert(work: &Path) -> PathBuf {
-    let source = script("kernel-source", &["6.12"]).join("scripts/insert-sys-cert.c");
+    let source = script("get/kernel-source", &["6.12"]).join("scripts/insert-sys-cert.c");
     let program = work.join("insert-sys-cert");
     let mut cc = Command::new("cc");
     let output = cc.arg("-o").arg(&program).arg(&source).output().unwrap();

@@ -30,7 +30,7 @@ const REFUSED: &str = "the token has refused the PIN; it was given once only";
 /// Where OpenSSL finds the provider.
 fn provider() -> &'static Path {
     static PROVIDER: OnceLock<std::path::PathBuf> = OnceLock::new();
-    PROVIDER.get_or_init(|| script("pkcs11-provider", &[]))
+    PROVIDER.get_or_init(|| script("get/pkcs11-provider", &[]))
 }
 
 /// A token with an RSA-4096 and a P-384 key and their certificates, which are in files as well.

@@ -30,7 +30,7 @@ fn host_arch() -> &'static str {
 
 /// A kernel of Debian's for this machine, with its modules.
 fn debian() -> PathBuf {
-    script("distro-kernel", &["trixie", host_arch()])
+    script("get/distro-kernel", &["trixie", host_arch()])
 }
 
 fn release(debian: &Path) -> String {
@@ -222,7 +222,7 @@ fn packing_is_told_from_signing() {
 fn who_has_a_certificate_from_a_trusted_ca_is_told_where_it_belongs() {
     let work = tempfile::tempdir().unwrap();
     fs::write(work.path().join("m.ko"), MODULE).unwrap();
-    let keys = script("test-keys", &[]);
+    let keys = script("build/keys", &[]);
     let key = |name: &str| keys.join(name).display().to_string();
     let (leaf, cert) = (key("leaf.key.pem"), key("leaf.cert.pem"));
     good(&modsig(
@@ -268,7 +268,7 @@ fn who_has_a_certificate_from_a_trusted_ca_is_told_where_it_belongs() {
 fn a_module_of_another_build_is_told_by_its_signer_and_its_release() {
     let work = tempfile::tempdir().unwrap();
     let image = debian().join("vmlinuz");
-    let other = script("distro-kernel", &["bookworm", host_arch()]);
+    let other = script("get/distro-kernel", &["bookworm", host_arch()]);
     let root = other.to_str().unwrap();
     let module = format!(
         "{root}/lib/modules/{}/kernel/drivers/net/dummy.ko",

@@ -47,7 +47,7 @@ pub const SIZES: [usize; 3] = [SMALLEST, 256 << 10, LARGEST];
 const SMALLEST: usize = 16 << 10;
 const LARGEST: usize = 4 << 20;
 
-/// Key, as `scripts/test-keys` names it, and digest. Both digests cost the same.
+/// Key, as `scripts/build/keys` names it, and digest. Both digests cost the same.
 pub const SIGNERS: [(&str, &str); 3] = [
     ("rsa4096", "sha512"),
     ("p384", "sha384"),

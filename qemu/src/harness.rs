@@ -118,18 +118,18 @@ impl Harness {
     /// Makes or finds the keys and the guest's programs.
     pub fn new(arch: &str) -> Result<Self> {
         let arch = vm::arch(arch)?;
-        let keys = script("test-keys", &[])?;
+        let keys = script("build/keys", &[])?;
         Ok(Harness {
             arch,
             keys,
-            tools: script("guest-tools", &[arch.name])?,
+            tools: script("get/guest-tools", &[arch.name])?,
             init: initramfs::program("init", arch.clang_target)?,
         })
     }
 
     /// Builds or finds a kernel of a series.
     pub fn kernel(&self, series: &str, flavour: &str) -> Result<Kernel> {
-        let directory = script("kernel-build", &[series, self.arch.name, flavour])?;
+        let directory = script("build/kernel", &[series, self.arch.name, flavour])?;
         let series = directory
             .file_name()
             .and_then(|name| name.to_str()?.split('-').next())
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn the_host_says_what_the_table_of_hashes_says() {
-        let keys = script("test-keys", &[]).unwrap();
+        let keys = script("build/keys", &[]).unwrap();
         let work = tempfile::tempdir().unwrap();
         let root = build(work.path(), &["test_module", "test_hexdump"]);
         let pantry = Pantry {

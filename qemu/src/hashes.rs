@@ -75,7 +75,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Compiles modules and lays them out as `scripts/kernel-build` does, with proofs from the slow
+    /// Compiles modules and lays them out as `scripts/build/kernel` does, with proofs from the slow
     /// tree. Returns its root.
     pub(crate) fn build(kernel: &Path, names: &[&str]) -> Root {
         fs::create_dir(kernel.join("modules")).unwrap();

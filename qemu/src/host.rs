@@ -10,7 +10,7 @@ use modsig_tools::{image::Hashes, keys, platform::Host};
 
 use crate::ml_dsa;
 
-/// The same keys on the host as in the test kernels (`scripts/test-keys`), and what such a kernel
+/// The same keys on the host as in the test kernels (`scripts/build/keys`), and what such a kernel
 /// knows of modules' hashes.
 pub fn host(directory: &Path, series: &str, hashes: Option<Hashes>) -> Result<Host> {
     let mut host = Host::new(tree(series));
@@ -25,7 +25,7 @@ pub fn host(directory: &Path, series: &str, hashes: Option<Hashes>) -> Result<Ho
         // qemu/series/7.3.config has it.
         host.leave_out(DigestAlgorithm::Sha1);
     }
-    // As scripts/kernel-build.
+    // As scripts/build/kernel.
     let own = directory.join(format!("trusted-{series}.pem"));
     let trusted = if own.exists() {
         own

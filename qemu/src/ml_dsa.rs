@@ -75,7 +75,7 @@ impl Key {
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.display();
         let pem = std::fs::read_to_string(path)
-            .with_context(|| format!("{name}: cannot read; run scripts/test-keys"))?;
+            .with_context(|| format!("{name}: cannot read; run scripts/build/keys"))?;
         let text: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
         let der = base64::decode_block(&text).with_context(|| format!("{name}: not PEM"))?;
         let parse = || {

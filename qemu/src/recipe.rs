@@ -31,9 +31,9 @@ const TRAILER: usize = trailer::SIZE + trailer::MARKER.len();
 /// Where a recipe takes its ingredients from.
 #[derive(Clone, Debug)]
 pub struct Pantry {
-    /// Test keys (`scripts/test-keys`).
+    /// Test keys (`scripts/build/keys`).
     pub keys: PathBuf,
-    /// A kernel that was built (`scripts/kernel-build`).
+    /// A kernel that was built (`scripts/build/kernel`).
     pub kernel: PathBuf,
 }
 

@@ -197,7 +197,7 @@ impl Stamp {
 }
 
 impl Sizes {
-    /// Reads them from what `scripts/kernel-build` made.
+    /// Reads them from what `scripts/build/kernel` made.
     fn read(kernel: &Path, flavour: &str) -> Self {
         let vmlinux = text_and_data(&kernel.join("vmlinux")).ok();
         Sizes {

@@ -14,7 +14,7 @@ use anyhow::{bail, Context, Result};
 /// What differs between architectures.
 #[derive(Clone, Copy, Debug)]
 pub struct Arch {
-    /// As the kernel's Makefile and `scripts/kernel-build` name it.
+    /// As the kernel's Makefile and `scripts/build/kernel` name it.
     pub name: &'static str,
     /// As clang names it.
     pub clang_target: &'static str,

@@ -35,7 +35,7 @@ pub(crate) struct Trees {
 impl Trees {
     /// The modules of a distribution, unsigned; for a quick run some of all sizes.
     pub(crate) fn prepare(arguments: &Arguments) -> Result<Self> {
-        let distribution = script("distro-kernel", &["bookworm", "x86_64"])?;
+        let distribution = script("get/distro-kernel", &["bookworm", "x86_64"])?;
         let cache = distribution.ancestors().nth(2).context("an odd cache")?;
         let directory = |place| tempfile::Builder::new().prefix("bench.").tempdir_in(place);
         let work = arguments.work.as_deref().unwrap_or(cache);

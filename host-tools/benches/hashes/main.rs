@@ -65,7 +65,7 @@ impl Bench for Hashes {
     fn prepare(arguments: &Arguments) -> Result<Self> {
         let trees = Trees::prepare(arguments)?;
         trees.keygen(KIND)?;
-        let kernel = script("kernel-build", &["6.12", "x86_64", "hashes"])?;
+        let kernel = script("build/kernel", &["6.12", "x86_64", "hashes"])?;
         // It is to be of the same release and configuration as the modules.
         let original = trees.cached("original");
         fs::copy(kernel.join("vmlinux"), &original)?;

@@ -89,7 +89,7 @@ impl Bench for Signing {
             trees.keygen(kind)?;
         }
         let bench = Signing { trees };
-        bench.objects(&script("kernel-source", &[SERIES])?)?;
+        bench.objects(&script("get/kernel-source", &[SERIES])?)?;
         Ok(bench)
     }
 

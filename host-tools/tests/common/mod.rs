@@ -123,7 +123,7 @@ pub fn script(name: &str, arguments: &[&str]) -> PathBuf {
 /// Puts into a directory what a build with module hashes has: vmlinux, modules.order, and below lib/
 /// this many modules, all different, without proofs.
 pub fn build(directory: &Path, count: usize) {
-    let kernel = script("kernel-build", &["6.12", "x86_64", "hashes"]);
+    let kernel = script("build/kernel", &["6.12", "x86_64", "hashes"]);
     fs::copy(kernel.join("vmlinux"), directory.join("vmlinux")).unwrap();
     let module = fs::read(kernel.join("modules/test_module.ko")).unwrap();
     let (module, _) = modsig_tools::signer::strip(&module);
@@ -137,7 +137,7 @@ pub fn build(directory: &Path, count: usize) {
     fs::write(directory.join("modules.order"), order).unwrap();
 }
 
-/// The source of a kernel series (`scripts/kernel-source`).
+/// The source of a kernel series (`scripts/get/kernel-source`).
 pub fn kernel_source(series: &str) -> PathBuf {
-    script("kernel-source", &[series])
+    script("get/kernel-source", &[series])
 }

@@ -39,7 +39,7 @@ struct Arguments {
     /// A run of less than a minute: all classes, fewer of everything
     #[arg(long)]
     reduced: bool,
-    /// The unmodified kernel, as scripts/kernel-build makes it, in place of a call of that
+    /// The unmodified kernel, as scripts/build/kernel makes it, in place of a call of that
     #[arg(long, requires = "rust_kernel", value_name = "DIR")]
     c_kernel: Option<PathBuf>,
     /// The kernel with the verifier in Rust
@@ -79,7 +79,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let build = |given: &Option<PathBuf>, flavour| match given {
         Some(directory) => Ok(directory.clone()),
         None => script(
-            "kernel-build",
+            "build/kernel",
             &[&arguments.target.kernel, arch.name, flavour],
         ),
     };
@@ -87,7 +87,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         ("C", build(&arguments.c_kernel, "c")?),
         ("Rust", build(&arguments.rust_kernel, "permissive")?),
     ];
-    let keys = script("test-keys", &[])?;
+    let keys = script("build/keys", &[])?;
     let module = kernels[0].1.join("modules/test_module.ko");
     let module = fs::read(&module).with_context(|| module.display().to_string())?;
 
@@ -95,7 +95,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let kitchen = Kitchen::new(&keys, module)?;
     classes::add(&kitchen, &mut corpus)?;
     mutants::add(&kitchen, arguments.seed, &mut corpus)?;
-    suites::add(&kitchen, &script("vectors", &[])?, &mut corpus)?;
+    suites::add(&kitchen, &script("get/vectors", &[])?, &mut corpus)?;
     if arguments.reduced {
         corpus.thin(REDUCED);
     }

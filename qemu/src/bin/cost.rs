@@ -34,7 +34,7 @@ use tempfile::NamedTempFile;
 struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// Unmodified kernel that was built before (else scripts/kernel-build does it)
+    /// Unmodified kernel that was built before (else scripts/build/kernel does it)
     #[arg(long)]
     c_kernel: Option<PathBuf>,
     /// Kernel with modsig, likewise
@@ -66,13 +66,13 @@ fn run(arguments: &Arguments) -> Result<()> {
     let kernel_of = |given: &Option<PathBuf>, flavour| match given {
         Some(directory) => Ok(directory.clone()),
         None => script(
-            "kernel-build",
+            "build/kernel",
             &[&arguments.target.kernel, arch.name, flavour],
         ),
     };
     let c = kernel_of(&arguments.c_kernel, "c")?;
     let rust = kernel_of(&arguments.rust_kernel, "permissive")?;
-    let keys = script("test-keys", &[])?;
+    let keys = script("build/keys", &[])?;
 
     // One module for both.
     let module = c.join("modules/test_module.ko");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ml-dsa-keys DIRECTORY`: the keys of `scripts/test-keys` that OpenSSL may not be able to make.
+//! `ml-dsa-keys DIRECTORY`: the keys of `scripts/build/keys` that OpenSSL may not be able to make.
 
 use std::{path::Path, process::ExitCode};
 

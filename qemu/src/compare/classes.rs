@@ -60,7 +60,7 @@ const KEYS: [&str; 17] = [
 ];
 
 impl Kitchen {
-    /// With the test keys (`scripts/test-keys`) from this directory.
+    /// With the test keys (`scripts/build/keys`) from this directory.
     pub fn new(keys: &Path, content: Vec<u8>) -> Result<Self> {
         let load = |name| Ok((name, Identity::load(keys, name)?));
         Ok(Kitchen {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files of public test suites (`scripts/vectors`): messages as a module's signature, certificates
+//! Files of public test suites (`scripts/get/vectors`): messages as a module's signature, certificates
 //! in a message that is good otherwise.
 
 use std::path::Path;
@@ -48,7 +48,7 @@ pub fn add(kitchen: &Kitchen, directory: &Path, out: &mut Corpus) -> Result<()> 
     }
     ensure!(
         messages > 0 && certificates > 0,
-        "{}: {messages} messages and {certificates} certificates; remove it, so that scripts/vectors gets it again",
+        "{}: {messages} messages and {certificates} certificates; remove it, so that scripts/get/vectors gets it again",
         directory.display()
     );
     Ok(())

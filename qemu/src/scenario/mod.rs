@@ -133,7 +133,7 @@ impl Runner {
         Ok(Runner {
             arch,
             kernel: kernel.to_owned(),
-            tools: script("guest-tools", &[arch.name])?,
+            tools: script("get/guest-tools", &[arch.name])?,
             quiet: false,
             record: false,
         })
@@ -176,7 +176,7 @@ impl Runner {
         let text = fs::read_to_string(&scenario.path)?;
         let page = Page::parse(&text)?;
         let _lock = self.lock()?;
-        let directory = script("scenario-tree", &[&self.kernel, self.arch.name])?;
+        let directory = script("build/page-tree", &[&self.kernel, self.arch.name])?;
         let name = directory.file_name().and_then(|name| name.to_str());
         let series = name.and_then(|name| name.strip_suffix(self.arch.name)?.strip_suffix('-'));
         let series = series.context("scenario-tree printed something odd")?;
@@ -186,7 +186,7 @@ impl Runner {
             directory,
             exports: String::new(),
             provider: match text.contains("pkcs11:") {
-                true => Some(script("pkcs11-provider", &[])?),
+                true => Some(script("get/pkcs11-provider", &[])?),
                 false => None,
             },
         };
@@ -268,7 +268,7 @@ impl Runner {
 
     fn configure(&self, place: &Place, directory: &str, options: &str) -> Result<()> {
         let directory = place.directory.join(directory);
-        let mut child = process::Command::new(path_of("scenario-configure"))
+        let mut child = process::Command::new(path_of("build/page-configure"))
             .args([&place.series, self.arch.name])
             .arg(directory)
             .stdin(Stdio::piped())
@@ -276,7 +276,10 @@ impl Runner {
         let mut stdin = child.stdin.take().context("no pipe")?;
         stdin.write_all(options.as_bytes())?;
         drop(stdin);
-        ensure!(child.wait()?.success(), "scripts/scenario-configure failed");
+        ensure!(
+            child.wait()?.success(),
+            "scripts/build/page-configure failed"
+        );
         Ok(())
     }
 

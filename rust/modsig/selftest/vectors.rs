@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Made by scripts/selftest-vectors; the keys were thrown away.
+//! Made by scripts/tools/selftest-vectors; the keys were thrown away.
 
 /// What is signed.
 pub(super) const CONTENT: &[u8] = b"modsig: what the self-test signs";

@@ -12,7 +12,7 @@ build_host_tools() {
 # built_tree SERIES DIRECTORY: what a package of kernel headers has, and the modules: a copy of the
 # test kernel's object tree without the objects.
 built_tree() {
-	"$top/scripts/kernel-build" "$1" x86_64 permissive > /dev/null
+	"$top/scripts/build/kernel" "$1" x86_64 permissive > /dev/null
 	(
 		lock "build-$1-x86_64"
 		rsync -a --exclude='/vmlinux*' --exclude='/.tmp_vmlinux*' --exclude='*.a' --exclude='*.rmeta' \
