@@ -36,7 +36,7 @@ kernel_tools() {
 # git apply and rsync replace files and do not write into them.
 copy_sources() {
 	mkdir -p "$2"
-	(cd "$1" && find . -mindepth 1 -maxdepth 1 ! -name obj -exec cp -al -t "$2" {} +)
+	(cd "$1" && find . -mindepth 1 -maxdepth 1 ! -name build -exec cp -al -t "$2" {} +)
 }
 
 # move_objects DIRECTORY FROM TO: what lies in this object tree and was built in the source tree FROM
@@ -60,12 +60,12 @@ copy_tree() {
 		lock "tree-$series-$2-$3"
 		# Another checkout may have built something else there meanwhile.
 		[ "$(cat "$tree/kernel" 2> /dev/null)" = "$kernel" ] || exit 3
-		copy_sources "$tree/linux" "$4" && cp -a "$tree/linux/obj" "$4/obj" &&
-			move_objects "$4/obj" "$tree/linux" "$4"
+		copy_sources "$tree/linux" "$4" && cp -a "$tree/linux/build" "$4/build" &&
+			move_objects "$4/build" "$tree/linux" "$4"
 	) || {
 		[ $? = 3 ] || die "cannot copy $tree"
 		copy_tree "$@"
 		return
 	}
-	source=$4 objects=$4/obj
+	source=$4 objects=$4/build
 }
