@@ -39,13 +39,13 @@ copy_sources() {
 	(cd "$1" && find . -mindepth 1 -maxdepth 1 ! -name build -exec cp -al -t "$2" {} +)
 }
 
-# move_objects DIRECTORY FROM TO: what lies in this object tree and was built in the source tree FROM
-# will be in TO.
+# move_objects DIRECTORY FROM TO: says of what was built in this object tree that it was built in TO,
+# not in FROM, where FROM and TO are source or object trees.
 move_objects() {
 	{
-		grep -rlIF --null "$2/" "$1/tools" 2> /dev/null || true
+		grep -rlIF --null "$2" "$1/tools" 2> /dev/null || true
 		find "$1/rust" -name '.*.cmd' -print0 2> /dev/null || true
-	} | xargs -0r sed -i "s,$2/,$3/,g"
+	} | xargs -0r sed -i "s,$2\([^a-z0-9.-]\|\$\),$3\1,g"
 }
 
 # copy_tree SERIES ARCH FLAVOUR DIRECTORY: a tree of one's own, built to the end, at DIRECTORY, which
