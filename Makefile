@@ -42,7 +42,7 @@ LANES ?= 2
 # The steps.  Documentation/testing.md says what each shows and how long it takes.  They are begun in
 # this order, and each waits for what its rule names.
 PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
-TEST := kernel-6.12-x86_64-permissive fmt unsafe clippy \
+TEST := kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
 	test-verifier test-harness test-integrate \
@@ -85,6 +85,10 @@ $(sort $(filter kernel-%,$(STEPS))): kernel-%: \
 	$(step) -c "scripts/build/kernel --built $(call target,$*) $(call rest,$*)" -- \
 		scripts/build/kernel $(call target,$*) $(call rest,$*)
 
+# What is got from elsewhere, before anything wants it.
+downloads:
+	$(step) -- scripts/get/all
+
 fmt:
 	$(step) -i '*.rs' '*/Cargo.toml' -- sh -c '$(CARGO) fmt --all --check && \
 		$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check && \
@@ -96,9 +100,9 @@ clippy:
 		$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 test-verifier:
 	$(step) -i rust Cargo.toml Cargo.lock -- $(CARGO) test --quiet --locked -p modsig
-test-harness: $(test_kernels:%=kernel-%)
+test-harness: downloads $(test_kernels:%=kernel-%)
 	$(step) -i $(harness) Documentation/scenarios -k $(test_kernels) -- $(CARGO) test --quiet --locked -p modsig-qemu
-test-tools: $(test_kernels:%=kernel-%)
+test-tools: downloads $(test_kernels:%=kernel-%)
 	$(step) -i $(tools) host-tools scripts/get -k $(test_kernels) -- \
 		$(CARGO) test --quiet --locked -p modsig-tools -p modsig-testing
 test-integrate:
@@ -144,7 +148,7 @@ $(filter boots-all-%,$(TEST_ALL)): boots-all-%: $$(addprefix kernel-$$*-,$$(all_
 	$(step) -i $(harness) -k $(addprefix $*-,$(all_flavours)) -- $(qemu) boots --quiet $(call options,$*)
 $(filter boots-%-c,$(STEPS)): boots-%-c: kernel-$$*-c
 	$(step) -i $(harness) -k $*-c -- $(qemu) boots --quiet $(call options,$*) --c
-compare-reduced: kernel-6.12-x86_64-permissive kernel-6.12-x86_64-c
+compare-reduced: downloads kernel-6.12-x86_64-permissive kernel-6.12-x86_64-c
 	$(step) -i $(harness) scripts/get/vectors -k 6.12-x86_64-permissive 6.12-x86_64-c -- $(qemu) compare --reduced
 $(filter-out compare-reduced,$(filter compare-%,$(STEPS))): compare-%: kernel-$$*-permissive kernel-$$*-c
 	$(step) -i $(harness) scripts/get/vectors -k $*-permissive $*-c -- $(qemu) compare $(call options,$*)
