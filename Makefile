@@ -17,10 +17,10 @@ setup: ## install what is missing (Debian 12 and 13)
 
 demo: setup ## boot a kernel with modsig, insert good and bad modules [SCENARIO=all] [ARCH=arm64] [KERNEL=7.3]
 ifeq ($(SCENARIO),)
-	$(CARGO) run --quiet --locked -p modsig-qemu -- --arch $(ARCH) --kernel $(KERNEL)
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario
+	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --arch $(ARCH) --kernel $(KERNEL)
+	$(CARGO) run --quiet --locked -p modsig-qemu -- page
 else
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario -- --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
+	$(CARGO) run --quiet --locked -p modsig-qemu -- page --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
 endif
 
 test: setup ## everything that CI runs
@@ -42,24 +42,24 @@ test: setup ## everything that CI runs
 	scripts/test/hashes
 	scripts/test/dkms
 	scripts/test/deb
-	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet
-	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --arch arm64
-	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --kernel 7.3
-	$(CARGO) run --quiet --locked -p modsig-qemu -- --quiet --c
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --reduced
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario -- --quiet all
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin scenario -- --quiet --arch arm64 all
+	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet
+	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet --arch arm64
+	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet --kernel 7.3
+	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet --c
+	$(CARGO) run --quiet --locked -p modsig-qemu -- compare --reduced
+	$(CARGO) run --quiet --locked -p modsig-qemu -- page --quiet all
+	$(CARGO) run --quiet --locked -p modsig-qemu -- page --quiet --arch arm64 all
 
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin compare -- --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
+	$(CARGO) run --quiet --locked -p modsig-qemu -- compare --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
 bench: setup ## time signing and hashing 4,000 modules; count what checking one costs in the guest [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench signing
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench hashes
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin cost -- --arch $(ARCH) --kernel $(KERNEL)
+	$(CARGO) run --quiet --locked -p modsig-qemu -- cost --arch $(ARCH) --kernel $(KERNEL)
 
 report: ## write build/report.html of the last runs
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin report
+	$(CARGO) run --quiet --locked -p modsig-qemu -- report
 
 fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
 	scripts/tools/fuzz $(TIME)
@@ -71,7 +71,7 @@ miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
 	scripts/tools/miri
 
 instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
-	$(CARGO) run --quiet --locked -p modsig-qemu --bin instruments -- --arch $(ARCH) --kernel $(KERNEL)
+	$(CARGO) run --quiet --locked -p modsig-qemu -- instruments --arch $(ARCH) --kernel $(KERNEL)
 
 deb: setup ## make a Debian package of the host tool, in build
 	scripts/build/deb
