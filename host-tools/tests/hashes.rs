@@ -137,7 +137,7 @@ fn the_kernel_gets_the_root_of_the_definition_and_each_module_its_proof() {
 #[test]
 fn nothing_but_the_root_is_changed_in_vmlinux() {
     let work = finished(&[]);
-    let kernel = script("build/kernel", &["6.12", "x86_64", "hashes"]);
+    let kernel = kernel("6.12", "x86_64", "hashes");
     let (before, after) = (
         fs::read(kernel.join("vmlinux")).unwrap(),
         read(&work, "vmlinux"),
@@ -432,24 +432,24 @@ fn another_kernel_is_an_error() {
     let work = tempfile::tempdir().unwrap();
     build(work.path(), MODULES);
     let vmlinux = work.path().join("vmlinux");
-    let kernel = |series, flavour, name| {
-        let kernel = script("build/kernel", &[series, "x86_64", flavour]);
+    let copy = |series, flavour, name| {
+        let kernel = kernel(series, "x86_64", flavour);
         fs::copy(kernel.join(name), &vmlinux).unwrap();
     };
-    kernel("6.12", "permissive", "vmlinux");
+    copy("6.12", "permissive", "vmlinux");
     refuses(&work, &[], "vmlinux: has no section .module_hashes");
     refuses(
         &work,
         &["--check"],
         "vmlinux: a kernel that does not know modules by their hashes",
     );
-    kernel("6.12", "hashes", "kernel");
+    copy("6.12", "hashes", "kernel");
     refuses(
         &work,
         &[],
         "vmlinux: not an ELF file: the root is written into vmlinux",
     );
-    kernel("7.3", "hashes", "vmlinux");
+    copy("7.3", "hashes", "vmlinux");
     refuses(
         &work,
         &[],
@@ -707,7 +707,7 @@ fn check_goes_by_hashes_alone_and_by_what_is_refused() {
 #[test]
 fn a_kernel_says_itself_whether_it_goes_by_keys_as_well() {
     let work = finished(&[]);
-    let keyless = script("build/kernel", &["6.12", "x86_64", "hashes-only"]).join("kernel");
+    let keyless = kernel("6.12", "x86_64", "hashes-only").join("kernel");
     let keyless = keyless.to_str().unwrap();
     says(
         &modsig(&work, &["certs", keyless]),

@@ -76,7 +76,7 @@ fn directory() -> TempDir {
         ];
         good(&modsig(&work, &keygen));
     }
-    let kernel = script("build/kernel", &["6.12", "x86_64", "c"]).join("kernel");
+    let kernel = kernel("6.12", "x86_64", "c").join("kernel");
     fs::copy(kernel, path("vmlinuz")).unwrap();
     fs::copy(path("module.ko"), path("official.ko")).unwrap();
     let keys = script("build/keys", &[]);

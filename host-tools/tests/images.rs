@@ -79,7 +79,7 @@ fn hash(hash: &image::Hash) -> String {
 
 /// One of the kernels that are booted by other tests, so that none is built for these alone.
 fn harness_kernel(series: &str, arch: &str) -> PathBuf {
-    script("build/kernel", &[series, arch, "permissive"])
+    kernel(series, arch, "permissive")
 }
 
 fn every_form_of_a_harness_kernel(series: &str, arch: &str) {

@@ -11,7 +11,7 @@ use std::fs;
 
 use common::*;
 use modsig::verify::{check, cms::Dialect, trailer, Error, Flags, KeyAlgorithm, Platform, Tree};
-use modsig_qemu::ml_dsa::{self as other, Key};
+use modsig_testing::ml_dsa::{self as other, Key};
 use modsig_tools::{
     keys,
     message::{self, SignerParts},

@@ -13,8 +13,8 @@ use std::{
 };
 
 use common::*;
-use modsig_qemu::{
-    initramfs::Archive,
+use modsig_testing::{
+    archive::Archive,
     vm::{self, Options},
 };
 use serde_json::Value;

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use modsig_qemu::figures;
+use modsig_testing::results::save_figures;
 use modsig_tools::{
     files::{walk, Links},
     parallel,
@@ -121,7 +121,7 @@ fn run<B: Bench>(arguments: &Arguments) -> Result<()> {
         "processor": processor, "processors": processors, "load": [before.trim(), load()?.trim()],
         "seconds": rows, "ratios": ratios.json(), "more": bench.more()?,
     });
-    figures::save(&arguments.json, &["host", B::NAME], value)
+    save_figures(&arguments.json, &["host", B::NAME], value)
 }
 
 fn processor() -> Result<String> {

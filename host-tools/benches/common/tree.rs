@@ -5,7 +5,7 @@
 use std::{ffi::OsStr, fs, path::PathBuf, process::Command};
 
 use anyhow::{ensure, Context, Result};
-use modsig_qemu::script::script;
+use modsig_testing::script::script;
 use modsig_tools::{
     files::{walk, Links},
     parallel,

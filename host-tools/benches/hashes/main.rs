@@ -21,7 +21,7 @@ use common::{
     Arguments, Bench, Trees, MODSIG,
 };
 use modsig::verify::merkle::HASH_SIZE;
-use modsig_qemu::script::script;
+use modsig_testing::script::script;
 use modsig_tools::{hashes::Tree, image};
 use openssl::hash::MessageDigest;
 use serde_json::{json, Value};

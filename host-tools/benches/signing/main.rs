@@ -22,7 +22,7 @@ use common::{
     report::{Figures, Ratios, Target},
     Arguments, Bench, Trees, MODSIG,
 };
-use modsig_qemu::script::script;
+use modsig_testing::script::script;
 use modsig_tools::parallel;
 use openssl::hash::MessageDigest;
 

@@ -111,19 +111,19 @@ pub fn all_of(work: &TempDir) -> BTreeMap<String, (u64, i64, i64, u32, Vec<u8>)>
 
 /// Runs a script of the project, which prints where something is.
 pub fn script(name: &str, arguments: &[&str]) -> PathBuf {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
-    let output = Command::new(scripts.join(name))
-        .args(arguments)
-        .output()
-        .unwrap();
-    good(&output);
-    String::from_utf8(output.stdout).unwrap().trim().into()
+    modsig_testing::script::script(name, arguments).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Where a test kernel is (`make kernels`).
+pub fn kernel(series: &str, arch: &str, flavour: &str) -> PathBuf {
+    modsig_testing::script::kernel(series, arch, flavour)
+        .unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Puts into a directory what a build with module hashes has: vmlinux, modules.order, and below lib/
 /// this many modules, all different, without proofs.
 pub fn build(directory: &Path, count: usize) {
-    let kernel = script("build/kernel", &["6.12", "x86_64", "hashes"]);
+    let kernel = kernel("6.12", "x86_64", "hashes");
     fs::copy(kernel.join("vmlinux"), directory.join("vmlinux")).unwrap();
     let module = fs::read(kernel.join("modules/test_module.ko")).unwrap();
     let (module, _) = modsig_tools::signer::strip(&module);

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs a kernel under QEMU.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Context, Result};
+
+/// What differs between architectures.
+#[derive(Clone, Copy, Debug)]
+pub struct Arch {
+    /// As the kernel's Makefile and `scripts/build/kernel` name it.
+    pub name: &'static str,
+    /// As clang names it.
+    pub clang_target: &'static str,
+    qemu: &'static str,
+    machine: &'static str,
+    console: &'static str,
+    /// What the kernel's command line must have.
+    append: &'static str,
+}
+
+const ARCHS: [Arch; 2] = [
+    Arch {
+        name: "x86_64",
+        clang_target: "x86_64-linux-gnu",
+        qemu: "qemu-system-x86_64",
+        machine: "q35",
+        console: "ttyS0",
+        // The kernel gives up if an emulated timer is late, as it is on a busy host.
+        append: "no_timer_check",
+    },
+    Arch {
+        name: "arm64",
+        clang_target: "aarch64-linux-gnu",
+        qemu: "qemu-system-aarch64",
+        machine: "virt",
+        console: "ttyAMA0",
+        append: "",
+    },
+];
+
+/// Finds an architecture by its name.
+pub fn arch(name: &str) -> Result<Arch> {
+    let found = ARCHS.into_iter().find(|arch| arch.name == name);
+    found.with_context(|| format!("unknown architecture {name}; known are x86_64 and arm64"))
+}
+
+/// What a guest is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many CPUs.
+    pub cpus: u32,
+    /// How much memory, in MiB.
+    pub memory: u32,
+    /// How long it may take.
+    pub limit: Duration,
+    /// What its kernel's command line has, whatever it is booted for.
+    pub append: &'static str,
+    /// More options for QEMU; of those given twice, QEMU takes the last.
+    pub qemu: &'static [&'static str],
+}
+
+/// Enough for a guest that needs a few seconds.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            cpus: 1,
+            memory: 512,
+            limit: Duration::from_secs(180),
+            append: "",
+            qemu: &[],
+        }
+    }
+}
+
+/// The first line of a console that shows that the kernel itself went wrong.
+pub fn trouble(console: &[u8]) -> Option<String> {
+    const SIGNS: [&str; 6] = [
+        "Kernel panic",
+        "Oops",
+        "WARNING:",
+        "BUG:",
+        "UBSAN",
+        "rust_kernel: panicked",
+    ];
+    let log = String::from_utf8_lossy(console);
+    let mut lines = log.lines();
+    lines
+        .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+        .map(|line| line.trim().to_owned())
+}
+
+/// Boots a kernel with an initramfs, waits until it powers off, and returns what it wrote to its
+/// verdict port. The console goes into a file of its own; whether there is [`trouble`] in it is for
+/// the caller to see.
+///
+/// # Errors
+///
+/// If it takes too long.
+pub fn run(
+    arch: Arch,
+    kernel: &Path,
+    initramfs: &[u8],
+    append: &str,
+    console: &Path,
+    options: &Options,
+) -> Result<String> {
+    let work = tempfile::tempdir()?;
+    let initrd = work.path().join("initramfs");
+    let verdict = work.path().join("verdict");
+    fs::write(&initrd, initramfs)?;
+    if let Some(directory) = console.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    // TCG: boots take seconds, and a KVM that exists need not work.
+    let mut child = Command::new(arch.qemu)
+        .args(["-machine", arch.machine, "-accel", "tcg", "-cpu", "max"])
+        // Each in a socket of its own: without ACPI a kernel on x86_64 sees no others.
+        .args(["-smp", &format!("{0},sockets={0}", options.cpus)])
+        .args(["-m", &options.memory.to_string()])
+        .args([
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-nodefaults",
+            "-no-reboot",
+        ])
+        .arg("-serial")
+        .arg(format!("file:{}", console.display()))
+        .args([
+            "-device",
+            "virtio-serial-pci",
+            "-device",
+            "virtserialport,chardev=verdict",
+        ])
+        .arg("-chardev")
+        .arg(format!("file,id=verdict,path={}", verdict.display()))
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(&initrd)
+        .arg("-append")
+        .arg(format!(
+            "console={} panic=-1 {} {} {append}",
+            arch.console, arch.append, options.append
+        ))
+        .args(options.qemu)
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{}: cannot start; run scripts/setup", arch.qemu))?;
+    let start = Instant::now();
+    while child.try_wait()?.is_none() {
+        if start.elapsed() > options.limit {
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "the guest did not end in {:?}; see {}",
+                options.limit,
+                console.display()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let verdict = fs::read(&verdict).context("the guest has said nothing")?;
+    Ok(String::from_utf8_lossy(&verdict).into_owned())
+}

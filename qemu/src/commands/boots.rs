@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `boots`: all cases of the tables, in every boot.
+
+use std::{collections::HashMap, path::Path};
+
+use anyhow::{ensure, Context, Result};
+use modsig_qemu::{
+    machine::{
+        boot::{Boot, RUST, UNMODIFIED_C},
+        kernels::Kernel,
+    },
+    record::Record,
+    runs::boots::Harness,
+};
+use modsig_testing::vm;
+
+use super::target::Target;
+
+/// Boot kernels and try all cases of the tables
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Print only what is not as expected
+    #[arg(long)]
+    quiet: bool,
+    /// Boot the unmodified kernel with its C verifier instead
+    #[arg(long)]
+    c: bool,
+    /// Boot kernels of these flavours only: permissive, force, hashes, hashes-only
+    #[arg(long, value_name = "FLAVOUR,...", value_delimiter = ',')]
+    flavours: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let boots = boots(arguments.c, &arguments.flavours)?;
+    let harness = Harness::new(&arguments.target.arch)?;
+    let names = boots.iter().map(|boot| boot.name.to_owned());
+    let mut record = Record::new(
+        &arguments.target.kernel,
+        harness.arch.name,
+        arguments.c,
+        names.collect(),
+    );
+    let outcome = boot(arguments, &harness, &boots, &mut record);
+    record.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    // Without a kernel there is nothing to say of one.
+    let worth_it = !record.sizes.is_empty();
+    let saved = worth_it.then(|| record.save(Path::new("build")));
+    outcome?;
+    saved.transpose()?;
+    let sum = record.tally();
+    println!(
+        "\ndemo: {} cases, {} as expected, {} not",
+        sum.total,
+        sum.good,
+        sum.total - sum.good
+    );
+    Ok(sum.good == sum.total)
+}
+
+/// The boots of these flavours, or all.
+fn boots(c: bool, flavours: &[String]) -> Result<Vec<Boot>> {
+    let all: &[Boot] = if c { &UNMODIFIED_C } else { &RUST };
+    for flavour in flavours {
+        let mut known: Vec<_> = all.iter().map(|boot| boot.flavour).collect();
+        known.dedup();
+        ensure!(
+            known.contains(&&**flavour),
+            "no boot of a kernel {flavour:?}; there are {}",
+            known.join(", ")
+        );
+    }
+    let wanted = |boot: &&Boot| {
+        flavours.is_empty() || flavours.iter().any(|flavour| flavour == boot.flavour)
+    };
+    Ok(all.iter().filter(wanted).copied().collect())
+}
+
+/// Does them, one after the other.
+fn boot(
+    arguments: &Arguments,
+    harness: &Harness,
+    boots: &[Boot],
+    record: &mut Record,
+) -> Result<()> {
+    let mut kernels: HashMap<&str, Kernel> = HashMap::new();
+    for boot in boots {
+        let flavour = boot.flavour;
+        let kernel = match kernels.get(flavour) {
+            Some(kernel) => kernel.clone(),
+            None => {
+                let kernel = harness.kernel(&arguments.target.kernel, flavour)?;
+                record.add_kernel(&kernel, flavour);
+                kernel
+            }
+        };
+        kernels.insert(flavour, kernel.clone());
+        let booted = harness.table(&kernel, boot, &vm::Options::default(), arguments.quiet);
+        record.boots.push(booted.context(boot.name)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boots_are_chosen_by_their_kernels() {
+        let names = |c, flavours: &[&str]| -> Vec<_> {
+            let flavours: Vec<_> = flavours.iter().map(|name| (*name).to_owned()).collect();
+            let chosen = boots(c, &flavours).unwrap();
+            chosen.iter().map(|boot| boot.name).collect()
+        };
+        assert_eq!(names(false, &[]).len(), 12);
+        assert_eq!(names(true, &[]).len(), 3);
+        let some = names(false, &["permissive", "hashes-only"]);
+        assert_eq!(some.len(), 7);
+        assert_eq!(some[..3], ["permissive", "sig_enforce", "lockdown"]);
+        let error = boots(false, &["c".to_owned()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no boot of a kernel \"c\"; there are permissive, force, hashes, hashes-only"
+        );
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands. Each says whether all was as it should be.
+
+mod boots;
+mod compare;
+mod cost;
+mod insert;
+mod instruments;
+mod page;
+mod report;
+mod target;
+
+use anyhow::Result;
+
+/// What is to be done.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    Boots(boots::Arguments),
+    Insert(insert::Arguments),
+    Compare(compare::Arguments),
+    Cost(cost::Arguments),
+    Instruments(instruments::Arguments),
+    Page(page::Arguments),
+    Report(report::Arguments),
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(&self) -> Result<bool> {
+        match self {
+            Command::Boots(arguments) => boots::run(arguments),
+            Command::Insert(arguments) => insert::run(arguments),
+            Command::Compare(arguments) => compare::run(arguments),
+            Command::Cost(arguments) => cost::run(arguments),
+            Command::Instruments(arguments) => instruments::run(arguments),
+            Command::Page(arguments) => page::run(arguments),
+            Command::Report(arguments) => report::run(arguments),
+        }
+    }
+}

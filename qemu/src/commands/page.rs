@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `page`: follows pages of `Documentation/scenarios`.
+
+use anyhow::{ensure, Result};
+use modsig_qemu::runs::page::{Page, Runner};
+
+use super::target::Target;
+
+/// Follow pages of Documentation/scenarios
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Print only what is not as the pages say
+    #[arg(long)]
+    quiet: bool,
+    /// Put into the pages what was printed, in place of what they show
+    #[arg(long)]
+    record: bool,
+    /// Their names, or "all"; without one, say which there are
+    names: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let all = Page::all()?;
+    if arguments.names.is_empty() {
+        println!(
+            "\nScenarios, each from a configuration to a boot: make demo SCENARIO=NAME, or all"
+        );
+        for page in all {
+            println!("    {:15} {}", page.name, page.title);
+        }
+        return Ok(true);
+    }
+    for name in &arguments.names {
+        let known = name == "all" || all.iter().any(|page| page.name == *name);
+        let names: Vec<_> = all.iter().map(|page| &page.name[..]).collect();
+        ensure!(
+            known,
+            "no scenario {name:?}; there are {}",
+            names.join(", ")
+        );
+    }
+    let mut runner = Runner::new(&arguments.target.arch, &arguments.target.kernel)?;
+    runner.quiet = arguments.quiet;
+    runner.record = arguments.record;
+    let (mut total, mut good) = (0, 0);
+    for page in &all {
+        if arguments
+            .names
+            .iter()
+            .any(|name| name == "all" || *name == page.name)
+        {
+            total += 1;
+            good += usize::from(runner.follow(page)?);
+        }
+    }
+    println!(
+        "\nscenarios: {total} followed, {good} as their pages say, {} not",
+        total - good
+    );
+    Ok(good == total)
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The case tables (`cases.toml`, `hashes.toml`).
+
+use anyhow::{ensure, Context, Result};
+use serde::Deserialize;
+
+/// The kernel release that `modprobe` is told to take its modules from.
+pub const RELEASE: &str = "0.0";
+
+/// Tells finit_module(2) that the file is compressed (linux/module.h).
+pub const MODULE_INIT_COMPRESSED_FILE: u8 = 4;
+
+/// One case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What a person calls it.
+    pub name: String,
+    /// How its file is made.
+    pub recipe: Vec<String>,
+    /// What must come of it.
+    pub expect: Expect,
+    /// What the C verifier makes of it, where that differs.
+    pub c: Option<Expect>,
+    /// What a kernel that goes by hashes only makes of it, where that differs.
+    pub keyless: Option<Expect>,
+    /// The only kernel series that it is for.
+    pub only: Option<String>,
+    /// The kmod command that is to insert it, in place of the system calls.
+    pub kmod: Option<String>,
+    /// Flags for finit_module(2); of a command, those that it gives.
+    #[serde(default)]
+    pub flags: u8,
+    /// init_module(2) does not come as far as the signature: the file is shorter than an ELF
+    /// header.
+    #[serde(default)]
+    pub short: bool,
+}
+
+impl Case {
+    /// How many attempts are made: one, or two where init_module(2) is tried as well, which has
+    /// no flags.
+    pub fn attempts(&self) -> usize {
+        match (&self.kmod, self.flags, self.short) {
+            (None, 0, false) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Its line in the list that the guest works through (`guest/init.c`).
+    pub fn list_line(&self, index: usize) -> String {
+        let how = match (&self.kmod, self.attempts()) {
+            (Some(command), _) if command.starts_with("modprobe") => {
+                format!("k{command} -S {RELEASE} case{index:03}")
+            }
+            (Some(command), _) => format!("k{command} /cases/{index:03}"),
+            (None, 1) => "f".to_owned(),
+            (None, _) => "b".to_owned(),
+        };
+        format!("{index:03} {}{how}\n", self.flags)
+    }
+}
+
+/// What must come of a case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Expect {
+    /// In every mode; `soft` stands for what is done with modules nobody has vouched for.
+    Always(String),
+    /// Permissive, enforcing, locked down.
+    PerMode([String; 3]),
+}
+
+/// A table of cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// `cases.toml`
+    Signatures,
+    /// `hashes.toml`
+    Hashes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Case>,
+}
+
+impl Table {
+    /// The name of its file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Table::Signatures => "cases.toml",
+            Table::Hashes => "hashes.toml",
+        }
+    }
+
+    /// The cases for a kernel series, in order.
+    pub fn cases(self, series: &str) -> Result<Vec<Case>> {
+        let name = self.file();
+        let text = match self {
+            Table::Signatures => include_str!("../../cases.toml"),
+            Table::Hashes => include_str!("../../hashes.toml"),
+        };
+        let file: File = toml::from_str(text).context(name)?;
+        let mut names: Vec<_> = file.case.iter().map(|case| &case.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        ensure!(
+            names.len() == file.case.len(),
+            "{name}: two cases have one name"
+        );
+        let wanted = |case: &Case| case.only.as_ref().is_none_or(|only| only == series);
+        Ok(file.case.into_iter().filter(wanted).collect())
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the tables say that must come of a case.
+
+use modsig_tools::platform::Mode;
+
+use crate::{
+    corpus::cases::{Case, Expect},
+    machine::{
+        boot::Boot,
+        kernels::{IMAGE_NO_ROOT, KEYLESS},
+    },
+};
+
+impl Expect {
+    /// The outcome in one mode, named as [`modsig_tools::platform::outcome`] does, or the name of
+    /// another error number.
+    pub fn in_mode(&self, mode: Mode) -> &str {
+        let at = match mode {
+            Mode::Permissive => 0,
+            Mode::Enforcing => 1,
+            Mode::Lockdown => 2,
+        };
+        match self {
+            Expect::Always(soft) if soft == "soft" => {
+                ["loads, taints", "EKEYREJECTED", "EPERM"][at]
+            }
+            Expect::Always(always) => always,
+            Expect::PerMode(modes) => &modes[at],
+        }
+    }
+}
+
+impl Boot {
+    /// What this verifier must make of a case in a mode.
+    pub fn expected<'c>(&self, case: &'c Case, mode: Mode) -> &'c str {
+        let expect = match &case.keyless {
+            Some(keyless) if self.flavour == KEYLESS => keyless,
+            _ => &case.expect,
+        };
+        match expect.in_mode(mode) {
+            // What others load for its proof.
+            "loads" if self.image == IMAGE_NO_ROOT => "EKEYREJECTED",
+            expected => expected,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The test kernels' keys and ways on the host, so that the kernel's own code can be asked there.
+
+use std::path::Path;
+
+use anyhow::{anyhow, ensure, Context, Result};
+use modsig::verify::{
+    check, cms::Dialect, der::Reader, x509, CertificateHash, DigestAlgorithm, Error, Flags, Tree,
+};
+use modsig_testing::ml_dsa;
+use modsig_tools::{
+    compression::Compression,
+    image::{self, Hashes},
+    keys,
+    platform::{outcome, Host, Mode},
+};
+
+use crate::{
+    corpus::cases::MODULE_INIT_COMPRESSED_FILE,
+    machine::{
+        boot::Boot,
+        kernels::{Kernel, Series, HASHES, KEYLESS},
+    },
+};
+
+/// The same keys on the host as in the test kernels (`scripts/build/keys`), and what such a kernel
+/// knows of modules' hashes.
+pub fn host(directory: &Path, series: &Series, hashes: Option<Hashes>) -> Result<Host> {
+    let mut host = Host::new(tree(series));
+    if let Some(Hashes { root, keys }) = hashes {
+        host.accept_hashes(root);
+        if !keys {
+            host.accept_no_keys();
+        }
+    }
+    host.verify_ml_dsa_by(ml_dsa::verify);
+    if series.is_6_12() {
+        // qemu/series/7.3.config has it.
+        host.leave_out(DigestAlgorithm::Sha1);
+    }
+    // As scripts/build/kernel.
+    let own = directory.join(format!("trusted-{series}.pem"));
+    let trusted = if own.exists() {
+        own
+    } else {
+        directory.join("trusted.pem")
+    };
+    for certificate in keys::certificates(&trusted)? {
+        host.trust(&certificate)?;
+    }
+    for certificate in keys::certificates(&directory.join("revoked.pem"))? {
+        host.revoke(&certificate)?;
+    }
+    let blacklisted = std::fs::read(directory.join("blacklisted.ko"))?;
+    host.blacklist(openssl::sha::sha256(&blacklisted));
+    for name in ["blocked", "inter-blocked"] {
+        let path = directory.join(format!("{name}.cert.pem"));
+        let encoded = keys::certificate(&path)?.to_der()?;
+        let whole = Reader::new(&encoded).any();
+        let certificate = whole.and_then(|whole| x509::parse(&whole, false));
+        let tbs = certificate
+            .map_err(|error| anyhow!("{}: {error}", path.display()))?
+            .tbs;
+        host.blacklist_certificate(openssl::sha::sha256(tbs).to_vec());
+    }
+    Ok(host)
+}
+
+/// How the test kernels' own C verifier goes about things.
+fn tree(series: &Series) -> Tree {
+    let is_6_12 = series.is_6_12();
+    Tree {
+        dialect: Dialect {
+            ml_dsa: !is_6_12,
+            ml_dsa_attributes: !is_6_12,
+        },
+        certificate_hash: if is_6_12 {
+            CertificateHash::OfSignature
+        } else {
+            CertificateHash::Sha256
+        },
+        file_hashes: is_6_12,
+    }
+}
+
+impl Boot {
+    /// How the image that is booted knows modules by their hashes.
+    pub fn hashes(&self, kernel: &Kernel) -> Result<Option<Hashes>> {
+        let path = kernel.path(self.image);
+        let hashes = image::read(&path)?.hashes;
+        let keys = match self.flavour {
+            HASHES => Some(true),
+            KEYLESS => Some(false),
+            _ => None,
+        };
+        ensure!(
+            hashes.map(|hashes| hashes.keys) == keys,
+            "{}: built with other options than {} has",
+            path.display(),
+            self.flavour
+        );
+        Ok(hashes)
+    }
+}
+
+/// What the kernel's code on the host makes of a file, and whether that is what is expected of a
+/// kernel.
+pub fn on_host(
+    host: &Host,
+    file: &[u8],
+    flags: u8,
+    mode: Mode,
+    expected: &str,
+) -> Result<(&'static str, bool)> {
+    let unpacked;
+    let file = if flags & MODULE_INIT_COMPRESSED_FILE == 0 {
+        file
+    } else {
+        let compression = Compression::of(file).context("not compressed")?;
+        unpacked = compression.unpack(file)?;
+        &unpacked
+    };
+    let flags = Flags {
+        ignore_modversions: flags & 1 != 0,
+        ignore_vermagic: flags & 2 != 0,
+    };
+    let checked = check(host, file, flags);
+    let observed = outcome(&checked, mode);
+    // OpenSSL says only that a signature is wrong, the kernel also in what way.
+    let wrong_in_some_way = matches!(
+        checked.result,
+        Err(Error::CertificateSignature(_) | Error::EmbeddedSignature(_))
+    ) && ["EBADMSG", "EINVAL"].contains(&expected);
+    // The loader finds something else wrong with a module that it was let have.
+    let not_a_module = expected == "ENOEXEC" && observed.starts_with("loads");
+    let as_expected = observed == expected || wrong_in_some_way || not_a_module;
+    Ok((observed, as_expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use modsig::verify::merkle::Root;
+
+    use super::*;
+    use crate::{
+        corpus::{cases::Table, proofs::tests::build, recipe::Pantry},
+        machine::{
+            boot::MODES,
+            kernels::{self, IMAGE, IMAGE_NO_ROOT},
+        },
+    };
+
+    #[test]
+    fn the_host_says_what_the_table_of_hashes_says() {
+        let keys = kernels::keys().unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let root = build(work.path(), &["test_module", "test_hexdump"]);
+        let pantry = Pantry {
+            keys: keys.clone(),
+            kernel: work.path().into(),
+        };
+        let files: Vec<_> = Table::Hashes
+            .cases("6.12")
+            .unwrap()
+            .into_iter()
+            .map(|case| (pantry.make(&case.recipe).unwrap(), case))
+            .collect();
+        let mut odd = vec![];
+        for (flavour, image, root) in [
+            (HASHES, IMAGE, root),
+            (KEYLESS, IMAGE, root),
+            (KEYLESS, IMAGE_NO_ROOT, Root::default()),
+        ] {
+            let hashes = Hashes {
+                root,
+                keys: flavour == HASHES,
+            };
+            let host = host(&keys, &Series::new("6.12"), Some(hashes)).unwrap();
+            for mode in MODES {
+                let boot = Boot {
+                    name: "",
+                    flavour,
+                    image,
+                    table: Table::Hashes,
+                    mode,
+                };
+                for (file, case) in &files {
+                    let expected = boot.expected(case, mode);
+                    let (observed, as_expected) =
+                        on_host(&host, file, case.flags, mode, expected).unwrap();
+                    if !as_expected {
+                        let name = &case.name;
+                        odd.push(format!("{name}: {flavour}, {image}, {mode:?}: {observed}"));
+                    }
+                }
+            }
+        }
+        assert_eq!(odd, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What should come of a file: by the tables, by the kernel's code on the host, and by another
+//! kernel.
+
+pub mod compare;
+pub mod expect;
+pub mod host;

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boots: which kernel, in which mode, and what it is given.
+
+use modsig_tools::platform::Mode;
+
+use super::kernels::{C, FORCE, HASHES, IMAGE, IMAGE_NO_ROOT, KEYLESS, PERMISSIVE};
+use crate::corpus::cases::Table;
+
+/// All modes, in the order in which tables name them.
+pub const MODES: [Mode; 3] = [Mode::Permissive, Mode::Enforcing, Mode::Lockdown];
+
+/// What a mode is called.
+pub fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Permissive => "permissive",
+        Mode::Enforcing => "enforcing",
+        Mode::Lockdown => "lockdown",
+    }
+}
+
+/// What the command line of a kernel has that is to be in this mode.
+pub fn append(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Permissive => "",
+        Mode::Enforcing => "module.sig_enforce=1",
+        Mode::Lockdown => "lockdown=integrity",
+    }
+}
+
+/// One boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Boot {
+    /// What it is called.
+    pub name: &'static str,
+    /// The flavour of kernel.
+    pub flavour: &'static str,
+    /// Which of its images: [`IMAGE`] or [`IMAGE_NO_ROOT`].
+    pub image: &'static str,
+    /// The cases that are tried.
+    pub table: Table,
+    /// What it makes of modules nobody has vouched for.
+    pub mode: Mode,
+}
+
+impl Boot {
+    /// What is added to the kernel's command line.
+    pub fn append(&self) -> &'static str {
+        match self.flavour {
+            // Built so.
+            FORCE => "",
+            _ => append(self.mode),
+        }
+    }
+}
+
+const SIGNATURES: Boot = Boot {
+    name: PERMISSIVE,
+    flavour: PERMISSIVE,
+    image: IMAGE,
+    table: Table::Signatures,
+    mode: Mode::Permissive,
+};
+const BY_HASHES: Boot = Boot {
+    name: "hashes-permissive",
+    flavour: HASHES,
+    table: Table::Hashes,
+    ..SIGNATURES
+};
+const KEYLESS_PERMISSIVE: Boot = Boot {
+    name: "hashes-only-permissive",
+    flavour: KEYLESS,
+    ..BY_HASHES
+};
+const UNMODIFIED: Boot = Boot {
+    name: "c-permissive",
+    flavour: C,
+    ..SIGNATURES
+};
+
+/// The same kernel in another mode.
+const fn in_mode(mode: Mode, name: &'static str, boot: Boot) -> Boot {
+    Boot { name, mode, ..boot }
+}
+
+/// The boots of kernels with modsig.
+pub const RUST: [Boot; 12] = [
+    SIGNATURES,
+    in_mode(Mode::Enforcing, "sig_enforce", SIGNATURES),
+    in_mode(Mode::Lockdown, "lockdown", SIGNATURES),
+    Boot {
+        name: FORCE,
+        flavour: FORCE,
+        mode: Mode::Enforcing,
+        ..SIGNATURES
+    },
+    BY_HASHES,
+    in_mode(Mode::Enforcing, "hashes-sig_enforce", BY_HASHES),
+    in_mode(Mode::Lockdown, "hashes-lockdown", BY_HASHES),
+    // For signatures nothing has changed.
+    Boot {
+        name: "hashes-signatures",
+        table: Table::Signatures,
+        ..BY_HASHES
+    },
+    KEYLESS_PERMISSIVE,
+    in_mode(
+        Mode::Enforcing,
+        "hashes-only-sig_enforce",
+        KEYLESS_PERMISSIVE,
+    ),
+    in_mode(Mode::Lockdown, "hashes-only-lockdown", KEYLESS_PERMISSIVE),
+    Boot {
+        name: "hashes-only-no-root",
+        image: IMAGE_NO_ROOT,
+        ..KEYLESS_PERMISSIVE
+    },
+];
+
+/// The boots of the unmodified kernel.
+pub const UNMODIFIED_C: [Boot; 3] = [
+    UNMODIFIED,
+    in_mode(Mode::Enforcing, "c-sig_enforce", UNMODIFIED),
+    in_mode(Mode::Lockdown, "c-lockdown", UNMODIFIED),
+];

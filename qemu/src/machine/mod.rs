@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is booted: kernels that scripts have built, in a mode, and guests that say what they saw.
+
+pub mod boot;
+pub mod guest;
+pub mod kernels;
+pub mod programs;
+pub mod root;

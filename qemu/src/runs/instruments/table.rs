@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The case table, and the tests that the kernel has in itself.
+
+use std::fs;
+
+use anyhow::Result;
+
+use super::{Check, OPTIONS};
+use crate::{
+    corpus::cases::Table,
+    machine::{
+        boot::{Boot, MODES},
+        kernels::{Kernel, DEBUG, IMAGE},
+    },
+    runs::boots::Harness,
+};
+
+/// The case table as in the boot tests, in all modes.
+pub fn table(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Result<()> {
+    const NAMES: [&str; 3] = ["debug-permissive", "debug-sig_enforce", "debug-lockdown"];
+    for (name, mode) in NAMES.into_iter().zip(MODES) {
+        let boot = Boot {
+            name,
+            flavour: DEBUG,
+            image: IMAGE,
+            table: Table::Signatures,
+            mode,
+        };
+        let outcome = harness.table(kernel, &boot, &OPTIONS, true);
+        checks.push(match outcome {
+            Ok(booted) => {
+                let tally = booted.tally();
+                Check::new(
+                    format!("{name}: case table, no report"),
+                    format!("{} cases, {} as expected", tally.total, tally.good),
+                    tally.total == tally.good,
+                )
+            }
+            Err(error) => Check::new(
+                format!("{name}: case table, no report"),
+                format!("{error:#}"),
+                false,
+            ),
+        });
+    }
+    let console = harness.guest(kernel, &kernel.path(IMAGE), NAMES[0]).console;
+    checks.push(kunit(&String::from_utf8_lossy(&fs::read(console)?)));
+    Ok(())
+}
+
+/// The results of tests that ran inside the kernel while it booted.
+fn kunit(console: &str) -> Check {
+    let results = console.lines().filter_map(|line| {
+        let text = line.rsplit("] ").next().unwrap_or(line).trim_start();
+        let number = text
+            .strip_prefix("ok ")
+            .map(|rest| (true, rest))
+            .or(text.strip_prefix("not ok ").map(|rest| (false, rest)))?;
+        number
+            .1
+            .starts_with(|c: char| c.is_ascii_digit())
+            .then_some((number.0, text))
+    });
+    let (good, bad): (Vec<_>, Vec<_>) = results.partition(|(good, _)| *good);
+    let mut check = Check::new(
+        "tests in the kernel",
+        match good.len() + bad.len() {
+            0 => "this kernel has none".to_owned(),
+            _ => format!("{} ok, {} not", good.len(), bad.len()),
+        },
+        bad.is_empty(),
+    );
+    check.details = bad.iter().map(|(_, line)| (*line).to_owned()).collect();
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_ktap() {
+        let console =
+            "[    1.0]     ok 1 good_vectors\n[    1.1]     not ok 2 bad\n[ 1.2] ok then\n";
+        let check = kunit(console);
+        assert_eq!(check.seen, "1 ok, 1 not");
+        assert!(!check.good);
+        assert!(kunit("nothing\n").good);
+    }
+}

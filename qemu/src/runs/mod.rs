@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be run, from the files that are inserted to whether all was as it should be.
+
+pub mod boots;
+pub mod compare;
+pub mod cost;
+pub mod instruments;
+pub mod page;
+pub mod seen;

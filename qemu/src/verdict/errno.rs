@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Error numbers by their names.
+
+/// The name of an error number, if it is one that loading a module gives.
+pub fn errno_name(errno: u32) -> String {
+    match ERRORS.iter().find(|(number, ..)| *number == errno) {
+        Some((_, name, _)) => (*name).to_owned(),
+        None => format!("error {errno}"),
+    }
+}
+
+/// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
+/// them.
+pub(super) const ERRORS: [(u32, &str, &str); 12] = [
+    (1, "EPERM", "Operation not permitted"),
+    (
+        2,
+        "ENOENT",
+        "Unknown symbol in module, or unknown parameter (see dmesg)",
+    ),
+    (8, "ENOEXEC", "Invalid module format"),
+    (12, "ENOMEM", "Cannot allocate memory"),
+    (17, "EEXIST", "File exists"),
+    (22, "EINVAL", "Invalid argument"),
+    (27, "EFBIG", "File too large"),
+    (61, "ENODATA", "No data available"),
+    (65, "ENOPKG", "Package not installed"),
+    (74, "EBADMSG", "Bad message"),
+    (126, "ENOKEY", "Required key not available"),
+    (129, "EKEYREJECTED", "Key was rejected by service"),
+];

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the guests' programs say (`guest/`), and what that means.
+
+pub mod compare;
+pub mod errno;
+pub mod init;
+pub mod instruments;
+pub mod page;
