@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 
 /// What differs between architectures.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ pub fn trouble(console: &[u8]) -> Option<String> {
 ///
 /// # Errors
 ///
-/// If it takes too long.
+/// If it takes too long, or if QEMU itself says that something is wrong.
 pub fn run(
     arch: Arch,
     kernel: &Path,
@@ -156,7 +156,10 @@ pub fn run(
         .spawn()
         .with_context(|| format!("{}: cannot start; run scripts/setup", arch.qemu))?;
     let start = Instant::now();
-    while child.try_wait()?.is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
         if start.elapsed() > options.limit {
             child.kill()?;
             child.wait()?;
@@ -167,7 +170,40 @@ pub fn run(
             );
         }
         std::thread::sleep(Duration::from_millis(20));
-    }
+    };
+    // A guest that panics ends well, too: see `trouble`.
+    ensure!(
+        status.success(),
+        "{}: {status}; see {}",
+        arch.qemu,
+        console.display()
+    );
     let verdict = fs::read(&verdict).context("the guest has said nothing")?;
     Ok(String::from_utf8_lossy(&verdict).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_that_fails_is_an_error() {
+        let work = tempfile::tempdir().unwrap();
+        let with = |qemu| {
+            let arch = Arch { qemu, ..ARCHS[0] };
+            let console = work.path().join("console");
+            run(
+                arch,
+                Path::new("kernel"),
+                &[],
+                "",
+                &console,
+                &Options::default(),
+            )
+            .unwrap_err()
+            .to_string()
+        };
+        assert!(with("false").starts_with("false: exit status: 1; see "));
+        assert_eq!(with("true"), "the guest has said nothing");
+    }
 }
