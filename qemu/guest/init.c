@@ -7,6 +7,7 @@
  *	enforce YN
  *	try INDEX finit|init|kmod RESULT MODULE
  *	said TEXT
+ *	stays ERROR
  *	log TEXT
  *	late YN
  *
@@ -14,7 +15,7 @@
  * it was booted, then late, after 1 was written. After that the first case is
  * tried again. RESULT is the error number, of kmod the wait status; MODULE is
  * the line of /proc/modules, or nothing; TEXT is a line of kmod's, or one of
- * the kernel's log.
+ * the kernel's log; ERROR is why the module cannot be taken out again.
  */
 
 #include "guest.h"
@@ -109,7 +110,12 @@ static void attempt(const char *index, const char *name, const char *path, ulong
 		for (end = 0; line[end] != ' '; end++)
 			;
 		line[end] = 0;
-		call(DELETE, (ulong)line, 0, 0, 0, 0);
+		result = call(DELETE, (ulong)line, 0, 0, 0, 0);
+		if (result) {
+			say_string("stays ");
+			say_number(-result);
+			say_string("\n");
+		}
 	}
 	say_log();
 }

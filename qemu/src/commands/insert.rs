@@ -54,9 +54,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         None => kernel.path(boot.image),
     };
     let attempts = harness.insert(&kernel, boot, &image, &arguments.files)?;
-    let mut all = attempts.len() == arguments.files.len();
+    let mut all = true;
     for (path, attempt) in arguments.files.iter().zip(&attempts) {
-        all &= attempt.outcome().starts_with("loads");
+        all &= attempt.is_good();
         let line = format!(
             "{}: {}  {}",
             path.display(),

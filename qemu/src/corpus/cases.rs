@@ -11,6 +11,9 @@ pub const RELEASE: &str = "0.0";
 /// Tells finit_module(2) that the file is compressed (linux/module.h).
 pub const MODULE_INIT_COMPRESSED_FILE: u8 = 4;
 
+/// Tells it to take a module of whatever version.
+const IGNORE_VERMAGIC: u8 = 2;
+
 /// One case.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,18 +42,27 @@ pub struct Case {
 }
 
 impl Case {
-    /// How many attempts are made: one, or two where init_module(2) is tried as well, which has
-    /// no flags.
-    pub fn attempts(&self) -> usize {
+    /// The attempts that are made, by their calls: one, or two where init_module(2) is tried as
+    /// well, which has no flags.
+    pub fn attempts(&self) -> &'static [&'static str] {
         match (&self.kmod, self.flags, self.short) {
-            (None, 0, false) => 2,
-            _ => 1,
+            (Some(_), ..) => &["kmod"],
+            (None, 0, false) => &["finit", "init"],
+            _ => &["finit"],
+        }
+    }
+
+    /// The letters of taint that the module has in the kernel, if it is one that taints.
+    pub fn taint(&self) -> &'static str {
+        match self.flags & IGNORE_VERMAGIC {
+            0 => "E",
+            _ => "FE",
         }
     }
 
     /// Its line in the list that the guest works through (`guest/init.c`).
     pub fn list_line(&self, index: usize) -> String {
-        let how = match (&self.kmod, self.attempts()) {
+        let how = match (&self.kmod, self.attempts().len()) {
             (Some(command), _) if command.starts_with("modprobe") => {
                 format!("k{command} -S {RELEASE} case{index:03}")
             }

@@ -15,7 +15,7 @@ use modsig_testing::{
 };
 use modsig_tools::platform::{outcome, Mode};
 
-use super::seen::{Booted, Observation, HOST, READ};
+use super::seen::{Booted, Observation, HOST, READ, TAINTS};
 use crate::{
     corpus::{
         cases::{self, Case, MODULE_INIT_COMPRESSED_FILE},
@@ -107,13 +107,12 @@ impl Harness {
             let case = format!("module.sig_enforce {when}");
             seen.push(Observation::new(&case, READ, expected, observed));
         }
+        let due = table.iter().enumerate();
+        let due =
+            due.flat_map(|(index, case)| case.attempts().iter().map(move |call| (index, *call)));
+        let attempts = due.clone().count();
         // The first case once more, now that it is on.
-        let attempts: usize = table.iter().map(Case::attempts).sum();
-        ensure!(
-            said.attempts.len() == attempts + 1,
-            "{name}: {} attempts, not {attempts} and one more",
-            said.attempts.len()
-        );
+        said.in_order(due.chain([(0, "finit")]))?;
 
         println!("\nLinux {}, {}, {name}", kernel.series, self.arch.name);
         for (index, attempt) in said.attempts.iter().enumerate() {
@@ -126,6 +125,11 @@ impl Harness {
                 Some(c) if boot.flavour == C => c.in_mode(mode),
                 _ => boot.expected(case, mode),
             };
+            let letters = match expected {
+                TAINTS => format!("{TAINTS} {}", case.taint()),
+                other => other.to_owned(),
+            };
+            let expected = &letters[..];
             let mut observed = attempt.outcome();
             // A module that is said to be loaded has run.
             let mut log = attempt.log.iter();
@@ -140,7 +144,7 @@ impl Harness {
             attempt.verdict_line().clone_into(&mut one.log);
             if !one.ok || !quiet {
                 println!(
-                    "{:4}  {name:45} {call:11}  {expected:13}  {observed:13}  {}",
+                    "{:4}  {name:45} {call:11}  {expected:16}  {observed:16}  {}",
                     if one.ok { "ok" } else { "FAIL" },
                     one.log
                 );
@@ -184,12 +188,12 @@ impl Harness {
         }
         guest.cases(&files, &list);
         let said = init::parse(&guest.boot()?);
-        let mut attempts = said
-            .with_context(|| guest.console.display().to_string())?
-            .attempts;
+        let mut said = said.with_context(|| guest.console.display().to_string())?;
         // The guest tries the first file once more, with module.sig_enforce switched on.
-        attempts.truncate(files.len());
-        Ok(attempts)
+        let due = (0..files.len()).chain([0]).map(|index| (index, "finit"));
+        said.in_order(due)?;
+        said.attempts.pop();
+        Ok(said.attempts)
     }
 
     /// Packs the guest's files, and sees that the kernel's code on the host comes to the verdicts

@@ -9,6 +9,9 @@ pub const HOST: &str = "host";
 /// In place of a call: a file of sysfs was read in the guest.
 pub const READ: &str = "read";
 
+/// What tables say of a module that taints the kernel; a guest says with which letters.
+pub const TAINTS: &str = "loads, taints";
+
 /// How many were looked at, and how many of them were as expected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

@@ -9,7 +9,7 @@ use maud::{html, Markup};
 use super::{inputs::Inputs, sources, verifier};
 use crate::{
     record::Record,
-    runs::seen::{Booted, Observation, HOST},
+    runs::seen::{Booted, Observation, HOST, TAINTS},
 };
 
 /// The boots that one table has columns for: of one series, verifier and file of cases.
@@ -221,7 +221,7 @@ fn cell(boot: &Booted, case: &str, first: bool) -> Markup {
         _ if !bad.is_empty() => "bad",
         [] => "none",
         ["loads"] => "loads",
-        ["loads, taints"] => "taints",
+        [outcome] if outcome.starts_with(TAINTS) => "taints",
         // Not an outcome of inserting something.
         ["YY" | "NN"] => "state",
         _ => "refused",
