@@ -8,58 +8,182 @@ SCENARIO ?=
 SEED ?= 1
 TIME ?= 60
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
+qemu := $(CARGO) run --quiet --locked -p modsig-qemu --
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
 
 setup: ## install what is missing (Debian 12 and 13)
-	scripts/setup
+	@scripts/setup
 
 demo: setup ## boot a kernel with modsig, insert good and bad modules [SCENARIO=all] [ARCH=arm64] [KERNEL=7.3]
 ifeq ($(SCENARIO),)
-	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --arch $(ARCH) --kernel $(KERNEL)
-	$(CARGO) run --quiet --locked -p modsig-qemu -- page
+	$(qemu) boots --arch $(ARCH) --kernel $(KERNEL)
+	$(qemu) page
 else
-	$(CARGO) run --quiet --locked -p modsig-qemu -- page --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
+	$(qemu) page --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
 endif
 
-test: setup ## everything that CI runs
-	$(CARGO) fmt --all --check
-	rustfmt --check --edition 2021 rust/modsig/modsig.rs
-	$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
-	$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check
-	scripts/check/unsafe
-	$(CARGO) test --quiet --workspace --locked
-	CARGO_TARGET_DIR=$(cache)/vendored $(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
-	scripts/test/integrate
-	set -e; for kernel in "6.12 x86_64 permissive" "6.12 x86_64 hashes" "6.12 x86_64 hashes-only" \
-			"6.12 arm64 permissive" "7.3 x86_64 permissive"; do \
-		dir=$$(scripts/build/kernel $$kernel | tail -n 1); \
-		scripts/check/panic-free "$$dir/modsig.o"; \
-	done
-	scripts/check/kernel 6.12
-	scripts/test/kbuild
-	scripts/test/hashes
-	scripts/test/dkms
-	scripts/test/deb
-	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet
-	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet --arch arm64
-	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet --kernel 7.3
-	$(CARGO) run --quiet --locked -p modsig-qemu -- boots --quiet --c
-	$(CARGO) run --quiet --locked -p modsig-qemu -- compare --reduced
-	$(CARGO) run --quiet --locked -p modsig-qemu -- page --quiet all
-	$(CARGO) run --quiet --locked -p modsig-qemu -- page --quiet --arch arm64 all
+test: setup ## everything that CI runs; what has not changed since it passed is left [FRESH=1]
+	+@$(call run,$(TEST))
+
+test-all: setup ## that, and everything else that can be tested here: hours [FRESH=1]
+	+@$(call run,$(TEST) $(TEST_ALL))
+
+kernels: setup ## build the test kernels of "make test"
+	+@$(call run,$(filter kernel-%,$(TEST)))
+
+# Two steps at a time.  Each builds with as many jobs as there are processors, since much of what
+# they do (linking, booting, Rust's core) takes one.
+run = export RUN=$$(date -u +%Y-%m-%dT%H:%M:%SZ)-$$$$; status=0; \
+	$(MAKE) --no-print-directory -j$(LANES) $(1) || status=$$?; scripts/step --sum; exit $$status
+LANES ?= 2
+
+# The steps.  Documentation/testing.md says what each shows and how long it takes.  They are begun in
+# this order, and each waits for what its rule names.
+PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
+TEST := kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
+	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
+	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
+	test-verifier test-harness test-integrate \
+	boots-6.12-x86_64 test-kbuild-6.12 \
+	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
+	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
+	check-kernel-6.12 panic-free test-kbuild-7.3 test-hashes test-dkms test-deb \
+	$(PAGES:%=page-6.12-x86_64-%) page-6.12-arm64-mixed page-6.12-arm64-one-time-key
+# Those of the full matrix that "make test" does not build.
+MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
+	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug
+TEST_ALL := fuzz-check vendored rust-1.85 \
+	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all check-kernel-7.3 c-from-nothing \
+	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 \
+	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 instruments-7.3-x86_64 \
+	$(filter-out page-6.12-arm64-mixed page-6.12-arm64-one-time-key,$(PAGES:%=page-6.12-arm64-%)) \
+	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
+STEPS := $(TEST) $(TEST_ALL)
+
+step = @scripts/step $@
+# What steps depend on, beside the kernels that are named: the verifier, the tools, the harness.
+verifier := rust/modsig rust/Cargo.toml Cargo.toml Cargo.lock
+tools := $(verifier) host-tools/src host-tools/Cargo.toml
+harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/lib/apt.sh
+scripts := scripts/lib scripts/integrate rust/patches
+# Those that tests by cargo look into.
+test_kernels := 6.12-x86_64-permissive 6.12-x86_64-c 6.12-x86_64-hashes 6.12-x86_64-hashes-only \
+	6.12-arm64-permissive 7.3-x86_64-permissive
+
+# SERIES, ARCH and the rest of SERIES-ARCH-REST.
+series = $(word 1,$(subst -, ,$(1)))
+arch = $(word 2,$(subst -, ,$(1)))
+rest = $(patsubst $(call series,$(1))-$(call arch,$(1))-%,%,$(1))
+target = $(call series,$(1)) $(call arch,$(1))
+options = --kernel $(call series,$(1)) --arch $(call arch,$(1))
+
+.SECONDEXPANSION:
+$(sort $(filter kernel-%,$(STEPS))): kernel-%: \
+		$$(filter-out kernel-$$*,kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive)
+	$(step) -c "scripts/build/kernel --built $(call target,$*) $(call rest,$*)" -- \
+		scripts/build/kernel $(call target,$*) $(call rest,$*)
+
+# What is got from elsewhere, before anything wants it.
+downloads:
+	$(step) -- scripts/get/all
+
+fmt:
+	$(step) -i '*.rs' '*/Cargo.toml' -- sh -c '$(CARGO) fmt --all --check && \
+		$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check && \
+		rustfmt --check --edition 2021 rust/modsig/modsig.rs'
+unsafe:
+	$(step) -i '*.rs' scripts/check/unsafe -- scripts/check/unsafe
+clippy:
+	$(step) -i rust host-tools qemu Cargo.toml Cargo.lock -- \
+		$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
+test-verifier:
+	$(step) -i rust Cargo.toml Cargo.lock -- $(CARGO) test --quiet --locked -p modsig
+test-harness: downloads $(test_kernels:%=kernel-%)
+	$(step) -i $(harness) Documentation/scenarios -k $(test_kernels) -- $(CARGO) test --quiet --locked -p modsig-qemu
+test-tools: downloads $(test_kernels:%=kernel-%)
+	$(step) -i $(tools) host-tools scripts/get -k $(test_kernels) -- \
+		$(CARGO) test --quiet --locked -p modsig-tools -p modsig-testing
+test-integrate:
+	$(step) -i $(scripts) rust/modsig scripts/test/integrate -- scripts/test/integrate
+
+check-kernel-6.12: kernel-6.12-x86_64-hashes kernel-6.12-x86_64-c
+	$(step) -i $(scripts) scripts/check/kernel -k 6.12-x86_64-permissive 6.12-x86_64-hashes 6.12-x86_64-c -- scripts/check/kernel 6.12
+check-kernel-7.3: kernel-7.3-x86_64-hashes kernel-7.3-x86_64-c
+	$(step) -i $(scripts) scripts/check/kernel -k 7.3-x86_64-permissive 7.3-x86_64-hashes 7.3-x86_64-c -- scripts/check/kernel 7.3
+# All that are built, but the unmodified ones.
+verifiers = $(filter-out %-c %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
+panic-free: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
+	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST)) -- scripts/check/panic-free $(call verifiers,$(TEST))
+panic-free-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
+	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST_ALL)) -- scripts/check/panic-free $(call verifiers,$(TEST_ALL))
+c-from-nothing: kernel-6.12-x86_64-c
+	$(step) -i scripts/test/c-from-nothing $(scripts) -k 6.12-x86_64-c -- scripts/test/c-from-nothing 6.12 x86_64
+
+test-kbuild-6.12: kernel-6.12-x86_64-permissive
+	$(step) -i $(tools) $(scripts) scripts/test/kbuild -k 6.12-x86_64-permissive -- scripts/test/kbuild 6.12
+test-kbuild-7.3: kernel-7.3-x86_64-permissive
+	$(step) -i $(tools) $(scripts) scripts/test/kbuild -k 7.3-x86_64-permissive -- scripts/test/kbuild --short 7.3
+test-hashes: kernel-6.12-x86_64-hashes
+	$(step) -i $(harness) $(scripts) scripts/test/hashes -k 6.12-x86_64-hashes -- scripts/test/hashes 6.12
+test-dkms: kernel-6.12-x86_64-permissive
+	$(step) -i $(harness) $(scripts) scripts/test/dkms scripts/build/page-bin -k 6.12-x86_64-permissive -- scripts/test/dkms
+test-deb:
+	$(step) -i $(tools) host-tools/debian host-tools/examples scripts/build/deb scripts/test/deb scripts/lib/apt.sh Documentation/*.md -- \
+		scripts/test/deb
+
+# The boots of the kernels that "make test" builds, and with "all" those of the full matrix.
+flavours_6.12-x86_64 := permissive force hashes hashes-only
+flavours_6.12-arm64 := permissive hashes
+flavours_7.3-x86_64 := permissive hashes
+comma := ,
+empty :=
+joined = $(subst $(empty) $(empty),$(comma),$(1))
+$(filter boots-%,$(filter-out %-c,$(TEST))): boots-%: $$(addprefix kernel-$$*-,$$(flavours_$$*))
+	$(step) -i $(harness) -k $(addprefix $*-,$(flavours_$*)) -- \
+		$(qemu) boots --quiet $(call options,$*) --flavours $(call joined,$(flavours_$*))
+all_flavours := permissive force hashes hashes-only
+$(filter boots-all-%,$(TEST_ALL)): boots-all-%: $$(addprefix kernel-$$*-,$$(all_flavours))
+	$(step) -i $(harness) -k $(addprefix $*-,$(all_flavours)) -- $(qemu) boots --quiet $(call options,$*)
+$(filter boots-%-c,$(STEPS)): boots-%-c: kernel-$$*-c
+	$(step) -i $(harness) -k $*-c -- $(qemu) boots --quiet $(call options,$*) --c
+compare-reduced: downloads kernel-6.12-x86_64-permissive kernel-6.12-x86_64-c
+	$(step) -i $(harness) scripts/get/vectors -k 6.12-x86_64-permissive 6.12-x86_64-c -- $(qemu) compare --reduced
+$(filter-out compare-reduced,$(filter compare-%,$(STEPS))): compare-%: kernel-$$*-permissive kernel-$$*-c
+	$(step) -i $(harness) scripts/get/vectors -k $*-permissive $*-c -- $(qemu) compare $(call options,$*)
+$(filter instruments-%,$(STEPS)): instruments-%: kernel-$$*-debug
+	$(step) -i $(harness) scripts/get/vectors -k $*-debug -- $(qemu) instruments $(call options,$*)
+$(filter page-%,$(STEPS)): page-%: kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive
+	$(step) -i $(harness) $(scripts) scripts/build scripts/get/pkcs11-provider Documentation/scenarios/$(call rest,$*).md \
+		-k $(call series,$*)-$(call arch,$*)-permissive -- $(qemu) page --quiet $(call options,$*) $(call rest,$*)
+no-keys: kernel-6.12-x86_64-no-keys
+	$(step) -i $(harness) scripts/test/no-keys -k 6.12-x86_64-no-keys -- scripts/test/no-keys
+
+# Another target directory: another OpenSSL.
+vendored:
+	$(step) -i $(tools) host-tools -- env CARGO_TARGET_DIR=$(cache)/vendored \
+		$(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
+rust-1.85:
+	$(step) -i rust host-tools qemu Cargo.toml Cargo.lock scripts/test/rust-1.85 scripts/lib/apt.sh -- scripts/test/rust-1.85
+fuzz-check:
+	$(step) -i rust scripts/tools/fuzz -- scripts/tools/fuzz --build
+fuzz-short: fuzz-check
+	$(step) -- scripts/tools/fuzz 12
+images-7.3-arm64: kernel-7.3-arm64-permissive
+	$(step) -i $(tools) host-tools -k 7.3-arm64-permissive -- \
+		$(CARGO) test --quiet --locked -p modsig-tools --test images -- --ignored
 
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
-	$(CARGO) run --quiet --locked -p modsig-qemu -- compare --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
+	$(qemu) compare --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
 bench: setup ## time signing and hashing 4,000 modules; count what checking one costs in the guest [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench signing
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench hashes
-	$(CARGO) run --quiet --locked -p modsig-qemu -- cost --arch $(ARCH) --kernel $(KERNEL)
+	$(qemu) cost --arch $(ARCH) --kernel $(KERNEL)
 
 report: ## write build/report.html of the last runs
-	$(CARGO) run --quiet --locked -p modsig-qemu -- report
+	$(qemu) report
 
 fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
 	scripts/tools/fuzz $(TIME)
@@ -71,7 +195,7 @@ miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
 	scripts/tools/miri
 
 instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
-	$(CARGO) run --quiet --locked -p modsig-qemu -- instruments --arch $(ARCH) --kernel $(KERNEL)
+	$(qemu) instruments --arch $(ARCH) --kernel $(KERNEL)
 
 deb: setup ## make a Debian package of the host tool, in build
 	scripts/build/deb
@@ -88,4 +212,5 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test compare bench report fuzz asan miri instruments deb integrate deintegrate clean distclean
+.PHONY: help setup demo test test-all kernels $(STEPS) compare bench report fuzz asan miri instruments deb integrate \
+	deintegrate clean distclean

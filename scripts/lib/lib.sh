@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0
-# Sourced by the scripts beside it: where things are, and how to say that something is wrong.
+# Sourced by the scripts: where things are, and how to say that something is wrong.
 
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/modsig
+# The compiler, linker and so on of all test kernels.
+llvm=/usr/lib/llvm-19/bin
 
 die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
 }
 
-# One at a time: two builds in one cache would spoil each other.
+# lock NAME: one at a time, in whatever checkout.  Until this shell ends, or locks something else.
 lock() {
-	mkdir -p "$cache"
-	exec 9> "$cache/$1.lock"
+	mkdir -p "$cache/lock"
+	exec 9> "$cache/lock/$1"
 	flock 9
+}
+
+# work_directory NAME: sets work to an empty directory in the cache, which goes away when the script
+# ends.  What scripts have left that were killed goes away now.
+work_directory() {
+	local left
+	mkdir -p "$cache/work"
+	for left in "$cache"/work/*.*; do
+		[ ! -d "$left" ] || kill -0 "${left##*.}" 2> /dev/null || rm -rf --one-file-system "$left"
+	done
+	work=$cache/work/$1.$$
+	mkdir "$work"
+	trap 'rm -rf --one-file-system "$work"' EXIT
 }
 
 # Whether the Rust compiler in PATH comes with AddressSanitizer.
@@ -27,22 +42,10 @@ has_asan() {
 	return 1
 }
 
-# make for a kernel: one compiler for all architectures, and Debian's rustc, which has the sources
-# of core beside it.  An environment variable would not do: the kernel's Makefile overrides it.
-# Nothing in what it makes is of this day or machine.
-# Kernels that differ in a few options have most objects in common, which ccache finds.
-kernel_make() {
-	local source=$1 output=$2 arch=$3
-	shift 3
-	local path=/usr/lib/llvm-19/bin:$cache/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-	if [ -x /usr/bin/ccache ]; then
-		mkdir -p "$cache/tools/ccache"
-		ln -sf /usr/bin/ccache "$cache/tools/ccache/clang"
-		path=$cache/tools/ccache:$path
-	fi
-	PATH=$path CCACHE_DIR=$cache/ccache make -C "$source" O="$output" ARCH="$arch" LLVM=1 \
-		RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc HOSTRUSTC=/usr/bin/rustc \
-		RUSTFMT=/usr/bin/rustfmt CLIPPY_DRIVER=/usr/bin/clippy-driver \
-		KBUILD_BUILD_USER=modsig KBUILD_BUILD_HOST=modsig KBUILD_BUILD_VERSION=1 \
-		KBUILD_BUILD_TIMESTAMP="Wed Oct 17 00:00:00 UTC 2012" "$@"
+# Builds the host tools and sets bin to the directory that they are in.
+build_host_tools() {
+	local cargo=${CARGO:-cargo}
+	"$cargo" build --quiet --locked --manifest-path "$top/Cargo.toml" -p modsig-tools >&2
+	bin=$("$cargo" metadata --format-version 1 --no-deps --manifest-path "$top/Cargo.toml" |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug
 }

@@ -1,30 +1,71 @@
 # SPDX-License-Identifier: GPL-2.0
-# Sourced after lib.sh by the scripts that install modules and build external ones.
+# Sourced after lib.sh by the scripts that build kernels, or in the trees of kernels.
+#
+# A kernel tree can be copied, and what is built in the copy is what has changed since, because the
+# object tree lies in the source tree: so Kbuild calls the sources "..", and only objtool and the
+# Rust crates know their absolute place.
 
-# Builds the host tools and sets bin to the directory that they are in.
-build_host_tools() {
-	local cargo=${CARGO:-cargo}
-	"$cargo" build --quiet --locked --manifest-path "$top/Cargo.toml" -p modsig-tools
-	bin=$("$cargo" metadata --format-version 1 --no-deps --manifest-path "$top/Cargo.toml" |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug
+# Where scripts/build/kernel builds.  Nobody else touches these trees: who needs one gets a copy.
+trees=$cache/tree
+
+# make for a kernel: one compiler for all architectures, and Debian's rustc, which has the sources
+# of core beside it.  An environment variable would not do: the kernel's Makefile overrides it.
+# Nothing in what it makes is of this day or machine.
+kernel_make() {
+	local source=$1 output=$2 arch=$3
+	shift 3
+	env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u MAKEOVERRIDES \
+		PATH="$llvm:$cache/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+		make -C "$source" O="$output" ARCH="$arch" LLVM=1 \
+		RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc HOSTRUSTC=/usr/bin/rustc \
+		RUSTFMT=/usr/bin/rustfmt CLIPPY_DRIVER=/usr/bin/clippy-driver \
+		KBUILD_BUILD_USER=modsig KBUILD_BUILD_HOST=modsig KBUILD_BUILD_VERSION=1 \
+		KBUILD_BUILD_TIMESTAMP="Wed Oct 17 00:00:00 UTC 2012" "$@"
 }
 
-# built_tree SERIES DIRECTORY: what a package of kernel headers has, and the modules: a copy of the
-# test kernel's object tree without the objects.
-built_tree() {
-	"$top/scripts/build/kernel" "$1" x86_64 permissive > /dev/null
+# What kernels are built with, a line for each: another version makes another kernel.
+kernel_tools() {
+	local path=$llvm:$cache/tools/bin:/usr/bin:/bin
+	PATH=$path clang --version | head -n 1
+	PATH=$path ld.lld --version | head -n 1
+	/usr/bin/rustc -vV
+	PATH=$path bindgen --version
+}
+
+# copy_sources FROM TO: a source tree without what was built in it.  Hard links will do, because
+# git apply and rsync replace files and do not write into them.
+copy_sources() {
+	mkdir -p "$2"
+	(cd "$1" && find . -mindepth 1 -maxdepth 1 ! -name build -exec cp -al -t "$2" {} +)
+}
+
+# move_objects DIRECTORY FROM TO: says of what was built in this object tree that it was built in TO,
+# not in FROM, where FROM and TO are source or object trees.
+move_objects() {
+	{
+		grep -rlIF --null "$2" "$1/tools" 2> /dev/null || true
+		find "$1/rust" -name '.*.cmd' -print0 2> /dev/null || true
+	} | xargs -0r sed -i "s,$2\([^a-z0-9.-]\|\$\),$3\1,g"
+}
+
+# copy_tree SERIES ARCH FLAVOUR DIRECTORY: a tree of one's own, built to the end, at DIRECTORY, which
+# is in the cache.  Sets source and objects to what kernel_make wants, and series to its number.
+copy_tree() {
+	local kernel tree
+	kernel=$("$top/scripts/build/kernel" --tree "$1" "$2" "$3")
+	series=${kernel##*/} series=${series%%-*}
+	tree=$trees/$series-$2/$3
+	rm -rf "$4"
 	(
-		lock "build-$1-x86_64"
-		rsync -a --exclude='/vmlinux*' --exclude='/.tmp_vmlinux*' --exclude='*.a' --exclude='*.rmeta' \
-			--include=/.module-common.o --exclude='*.o' "$cache/build/objects-$1-x86_64/" "$2"
-	)
-}
-
-# copy_objects FROM TO [AS]: what was built there, to go on with here (or, once it is moved, in AS).
-# objtool's own objects know where they are, and all others depend on it.
-copy_objects() {
-	# Half of it may be there, if the last one was stopped.
-	rm -rf "$2"
-	cp -a "$1" "$2"
-	{ grep -rlF --null "$1" "$2/tools" 2> /dev/null || true; } | xargs -0r sed -i "s,$1,${3:-$2},g"
+		lock "tree-$series-$2-$3"
+		# Another checkout may have built something else there meanwhile.
+		[ "$(cat "$tree/kernel" 2> /dev/null)" = "$kernel" ] || exit 3
+		copy_sources "$tree/linux" "$4" && cp -a "$tree/linux/build" "$4/build" &&
+			move_objects "$4/build" "$tree/linux" "$4"
+	) || {
+		[ $? = 3 ] || die "cannot copy $tree"
+		copy_tree "$@"
+		return
+	}
+	source=$4 objects=$4/build
 }

@@ -55,11 +55,7 @@ impl Measurement<'_> {
             measure(arch, &rust.path(IMAGE), &inputs, "rust")?,
         ];
         let series = &c.series;
-        let beside = |kernel: &Kernel, suffix| {
-            let name = format!("objects-{series}-{}{suffix}", arch.name);
-            kernel.directory.with_file_name(name)
-        };
-        let sizes = Sizes::read(&beside(&c, "-c"), &beside(&rust, ""))?;
+        let sizes = Sizes::read(&c.objects(arch, C)?, &rust.objects(arch, PERMISSIVE)?)?;
 
         println!("Linux {series}, {}", arch.name);
         let value = report(&costs, &sizes)?;

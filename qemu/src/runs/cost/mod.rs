@@ -535,7 +535,7 @@ struct Section<'a> {
 fn sections(path: &Path, mut show: impl FnMut(&Section<'_>)) -> Result<()> {
     let object = fs::read(path).with_context(|| {
         format!(
-            "{}: cannot read; kernel-build leaves it beside the kernel",
+            "{}: cannot read; scripts/build/kernel leaves it in its tree",
             path.display()
         )
     })?;

@@ -44,7 +44,7 @@ pub fn table(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Res
             ),
         });
     }
-    let console = harness.guest(kernel, &kernel.path(IMAGE), NAMES[0]).console;
+    let console = harness.guest(kernel, IMAGE, NAMES[0]).console;
     checks.push(kunit(&String::from_utf8_lossy(&fs::read(console)?)));
     Ok(())
 }

@@ -173,12 +173,13 @@ impl Runner {
     fn try_follow(&self, page: &Page, seen: &mut Seen) -> Result<()> {
         let text = fs::read_to_string(&page.path)?;
         let plan = Plan::parse(&text)?;
-        let _lock = self.lock()?;
-        let directory = script("build/page-tree", &[&self.kernel, self.arch.name])?;
-        let name = directory.file_name().and_then(|name| name.to_str());
-        let series = name.and_then(|name| name.strip_suffix(self.arch.name)?.strip_suffix('-'));
-        let series = series.context("page-tree printed something odd")?;
+        let source = script("get/kernel-source", &[&self.kernel])?;
+        let name = source.file_name().and_then(|name| name.to_str());
+        let series = name.and_then(|name| name.strip_prefix("linux-"));
+        let series = series.context("get/kernel-source printed something odd")?;
         series.clone_into(&mut seen.series);
+        let _lock = self.lock(series, &page.name)?;
+        let directory = script("build/page-tree", &[series, self.arch.name, &page.name])?;
         let mut place = Place {
             series: series.to_owned(),
             directory,
@@ -193,25 +194,26 @@ impl Runner {
             page.name, page.title, place.series, self.arch.name
         );
         let result = self.steps(page, &plan, &mut place, seen);
-        // A page may have taken modsig out, and have come to no end.
-        let tree = place.directory.join("linux").display().to_string();
-        script("integrate", &[&tree])?;
+        // What it has built is of use to nobody, unless it is not as the page says.
+        if result.is_ok() {
+            fs::remove_dir_all(&place.directory)?;
+        }
         if self.record {
             fs::write(&page.path, plan::record(&text, &seen.printed))?;
         }
         result
     }
 
-    /// One at a time: what another has left is removed.
-    fn lock(&self) -> Result<File> {
+    /// A page has a tree of its own, which is made anew: one at a time.
+    fn lock(&self, series: &str, page: &str) -> Result<File> {
         let cache = match std::env::var_os("XDG_CACHE_HOME") {
             Some(cache) if !cache.is_empty() => PathBuf::from(cache),
             _ => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
         };
-        let cache = cache.join("modsig");
-        fs::create_dir_all(&cache)?;
-        let name = format!("scenario-{}-{}.lock", self.kernel, self.arch.name);
-        let lock = File::create(cache.join(name))?;
+        let locks = cache.join("modsig/lock");
+        fs::create_dir_all(&locks)?;
+        let name = format!("page-{series}-{}-{page}", self.arch.name);
+        let lock = File::create(locks.join(name))?;
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
         Ok(lock)
     }
@@ -256,7 +258,7 @@ impl Runner {
     fn configure(&self, place: &Place, directory: &str, options: &str) -> Result<()> {
         let directory = place.directory.join(directory);
         let mut child = process::Command::new(path_of("build/page-configure"))
-            .args([&place.series, self.arch.name])
+            .arg(self.arch.name)
             .arg(directory)
             .stdin(Stdio::piped())
             .spawn()?;
