@@ -7,7 +7,6 @@ mod compare;
 mod cost;
 mod insert;
 mod instruments;
-mod keys;
 mod page;
 mod report;
 mod target;
@@ -24,7 +23,6 @@ pub enum Command {
     Instruments(instruments::Arguments),
     Page(page::Arguments),
     Report(report::Arguments),
-    Keys(keys::Arguments),
 }
 
 impl Command {
@@ -38,7 +36,6 @@ impl Command {
             Command::Instruments(arguments) => instruments::run(arguments),
             Command::Page(arguments) => page::run(arguments),
             Command::Report(arguments) => report::run(arguments),
-            Command::Keys(arguments) => keys::run(arguments),
         }
     }
 }
