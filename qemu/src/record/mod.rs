@@ -16,7 +16,7 @@ use crate::{
     machine::kernels::{Kernel, IMAGE},
     runs::{
         cost::{code_size, text_and_data},
-        seen::{Booted, Tally},
+        seen::{Booted, Tallies},
     },
 };
 
@@ -88,13 +88,8 @@ impl Record {
     }
 
     /// How many of all that was looked at are as expected.
-    pub fn tally(&self) -> Tally {
-        let mut sum = Tally::default();
-        for tally in self.boots.iter().map(Booted::tally) {
-            sum.total += tally.total;
-            sum.good += tally.good;
-        }
-        sum
+    pub fn tallies(&self) -> Tallies {
+        Tallies::of(self.boots.iter().flat_map(|boot| &boot.observations))
     }
 
     /// Writes it into its file in a directory, in place of an earlier run's.

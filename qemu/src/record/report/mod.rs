@@ -66,9 +66,10 @@ pub fn page(inputs: &Inputs) -> String {
 /// What runs came to, and everything that is not as expected.
 fn summary(inputs: &Inputs) -> Markup {
     let (mut total, mut good) = (0, 0);
-    for tally in inputs.records.iter().map(Record::tally) {
-        total += tally.total;
-        good += tally.good;
+    for tallies in inputs.records.iter().map(Record::tallies) {
+        let all = tallies.total();
+        total += all;
+        good += all - tallies.bad();
     }
     let failures = cases::failures(inputs);
     let others = [inputs.troubles(), pages::failures(inputs)].concat();
@@ -116,8 +117,8 @@ fn summary(inputs: &Inputs) -> Markup {
 
 /// The row of a run.
 fn run(inputs: &Inputs, record: &Record) -> Markup {
-    let tally = record.tally();
-    let bad = tally.total - tally.good;
+    let tallies = record.tallies();
+    let (total, bad) = (tallies.total(), tallies.bad());
     html! {
         tr {
             th scope="row" { (record.release.as_ref().unwrap_or(&record.series)) }
@@ -129,8 +130,8 @@ fn run(inputs: &Inputs, record: &Record) -> Markup {
                     " " span.mark.bad { "of " (record.planned.len()) }
                 }
             }
-            td.number { (grouped(tally.total)) }
-            td.number { (grouped(tally.good)) }
+            td.number { (grouped(total)) }
+            td.number { (grouped(total - bad)) }
             td.number { @if bad == 0 { "0" } @else { span.mark.bad { "FAIL: " (grouped(bad)) } } }
             td { (time(&record.stamp.when)) }
             td { (sources(Some(&record.stamp), &inputs.now)) }
