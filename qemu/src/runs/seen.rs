@@ -45,11 +45,6 @@ impl Tallies {
         tallies
     }
 
-    /// How many there are, of all kinds.
-    pub fn total(&self) -> usize {
-        self.insertions.total + self.host.total + self.reads.total
-    }
-
     /// How many are not as expected, of all kinds.
     pub fn bad(&self) -> usize {
         let all = [self.insertions, self.host, self.reads];
