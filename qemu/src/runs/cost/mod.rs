@@ -30,7 +30,7 @@
 //! - signature = `Good` - `Unsigned` - all others; the fixed part of the blacklist is in it
 
 mod measure;
-mod proofs;
+pub mod proofs;
 mod report;
 
 pub use measure::Measurement;
