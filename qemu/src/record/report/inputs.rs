@@ -14,7 +14,7 @@ use modsig_testing::results::Stamp;
 use serde::de::DeserializeOwned;
 
 use super::{
-    figures::Bench,
+    bench::Bench,
     steps::{self, Step},
     words::verifier,
 };

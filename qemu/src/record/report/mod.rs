@@ -8,7 +8,6 @@
 
 mod bench;
 mod cases;
-mod figures;
 mod inputs;
 mod missing;
 mod outcomes;
@@ -56,7 +55,7 @@ pub fn page(inputs: &Inputs) -> String {
                     (steps::table(&inputs.steps, &inputs.now))
                     (cases::tables(inputs))
                     (outcomes::table(inputs))
-                    (bench::tables(inputs))
+                    (bench::tables(inputs.bench.as_ref(), &inputs.now))
                     (sizes::sizes(inputs))
                 }
             }
@@ -69,6 +68,7 @@ pub fn page(inputs: &Inputs) -> String {
 mod tests {
     use std::{fs, path::Path};
 
+    use modsig_testing::results::{Goal, Measured, Row, Table};
     use serde_json::json;
 
     use super::*;
@@ -122,37 +122,35 @@ mod tests {
         fs::write(build.join("steps.jsonl"), format!("{failed}\n{{")).unwrap();
     }
 
-    /// As `host-tools/benches` and `runs/cost/report.rs` write them.
+    /// With each part that there is.
     fn bench(text: &str) -> serde_json::Value {
+        let row = |numbers: &[f64], ratio: Option<f64>, goal: Option<(f64, bool)>| Row {
+            what: text.to_owned(),
+            numbers: numbers.to_vec(),
+            ratio,
+            goal: goal.map(|(at, reached)| Goal {
+                words: text.to_owned(),
+                at,
+                reached,
+            }),
+        };
+        let measured = |rows: Vec<Row>| Measured {
+            note: text.to_owned(),
+            tables: vec![Table {
+                rows,
+                ..Table::new(text, &[text, text], text)
+            }],
+            more: json!({ "seconds": [1] }),
+        };
         json!({
-            "host": { "signing": {
-                "modules": 4022, "octets": 1, "rounds": 5, "openssl": text, "processor": text,
-                "processors": 2, "load": [text, text], "seconds": [], "more": null,
-                "ratios": [{
-                    "algorithm": text, "what": "a : b", "median": 1.625, "least": 1.5, "cpu": 1.25,
-                    "target": "at most 1.15", "at": 1.15, "met": false,
-                }],
-            } },
-            "guest": { "6.12 x86_64": [
-                {
-                    "group": text, "what": text, "c": 20000.0, "rust": 8000.0, "ratio": 0.4,
-                    "goal": "at most half of C", "at": 0.5, "reached": true,
-                },
-                // From before there were groups and limits.
-                { "what": text, "c": 0.0, "rust": -12.0, "ratio": null, "goal": null, "reached": null },
-            ] },
-            "guest-hashes": { "6.12 x86_64": {
-                "whole": [{
-                    "size": 16384, "kernels": text, "proof": 975366.0, "rsa4096": 5110091.0,
-                    "p384": 28997961.0, "ratio": 5.239,
-                    "goal": "RSA at least 6 times that", "at": 6.0, "reached": false,
-                }],
-                "stages": [{
-                    "size": 4194304, "kernel": text, "sha256": 100.0, "rest": 14.0, "blacklist": 0.0,
-                    "share": 0.14, "goal": null, "at": null, "reached": null,
-                }],
-                "appended": 460, "code": { "keys": 41020, "hashes": 21429, "both": 43401 },
-            } },
+            "host": { "signing": measured(vec![row(&[1.5, 1.25], Some(1.625), Some((1.15, false)))]) },
+            "guest": { "6.12 x86_64": measured(vec![
+                row(&[20000.0, 8000.0], Some(0.4), Some((0.5, true))),
+                row(&[0.0, -12.0], None, None),
+            ]) },
+            "guest-hashes": { "6.12 x86_64": measured(vec![
+                row(&[975366.0, 5110091.0], Some(5.239), None),
+            ]) },
             "measured": { "host": { "signing": { "when": text, "commit": "0123456" } } },
         })
     }
@@ -229,7 +227,7 @@ mod tests {
         save(
             work.path(),
             "bench.json",
-            &json!({ "guest": { "6.12 arm64": [] } }),
+            &json!({ "guest": { "6.12 arm64": { "tables": [] } } }),
         );
         let mixed = json!({
             "kind": "scenario", "series": "6.12", "arch": "x86_64", "name": "mixed", "title": "",
@@ -395,24 +393,19 @@ mod tests {
     #[test]
     fn tables_of_ratios_have_words_and_bars() {
         let work = tempfile::tempdir().unwrap();
-        let mut bench = bench("text");
-        bench["guest"]["6.12 x86_64"][0]["group"] = "whole finit_module(2), instructions".into();
-        save(work.path(), "bench.json", &bench);
+        save(work.path(), "bench.json", &bench("text"));
         let page = made_of(work.path());
-        assert_eq!(page.matches("<table class=\"ratios\"").count(), 5);
+        assert_eq!(page.matches("<table class=\"ratios\"").count(), 3);
         // One has no ratio.
-        assert_eq!(page.matches("<div class=\"bar\"").count(), 4);
-        for number in ["1.625", "0.400", "5.239", "1.140"] {
+        assert_eq!(page.matches("<div class=\"bar\"").count(), 3);
+        for number in ["1.625", "0.400", "5.239", "1.500"] {
             at(&page, &format!("<td class=\"number\">{number}</td>"));
         }
         at(&page, "<td class=\"number\">20,000</td>");
         at(&page, "<td class=\"number\">-12</td>");
-        at(
-            &page,
-            "at most 1.15: <span class=\"mark bad\">MISSED</span>",
-        );
-        at(&page, "at most half of C: met");
-        assert_eq!(page.matches("<div class=\"goal\"").count(), 3);
+        at(&page, "text: <span class=\"mark bad\">MISSED</span>");
+        at(&page, "text: met");
+        assert_eq!(page.matches("<div class=\"goal\"").count(), 2);
         let mut ids: Vec<&str> = page
             .split(" id=\"")
             .skip(1)
