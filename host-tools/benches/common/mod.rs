@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use modsig_testing::results::save_figures;
+use modsig_testing::results::{save_figures, Measured};
 use modsig_tools::{
     files::{walk, Links},
     parallel,
@@ -116,12 +116,20 @@ fn run<B: Bench>(arguments: &Arguments) -> Result<()> {
     println!("peak: of the largest process; - if it is below the {own:.1} MiB of this one");
     let mut ratios = Ratios::of(&figures);
     bench.compare(&mut ratios);
-    let value = json!({
-        "modules": modules, "octets": octets, "rounds": rounds, "openssl": openssl,
-        "processor": processor, "processors": processors, "load": [before.trim(), load()?.trim()],
-        "seconds": rows, "ratios": ratios.json(), "more": bench.more()?,
-    });
-    save_figures(&arguments.json, &["host", B::NAME], value)
+    let load = [before.trim().to_owned(), load()?.trim().to_owned()];
+    let measured = Measured {
+        note: format!(
+            "{modules} modules, {rounds} rounds, {processors} x {processor}, {openssl}, load before and after: {}",
+            load.join("; ")
+        ),
+        tables: vec![ratios.table()],
+        more: json!({
+            "modules": modules, "octets": octets, "rounds": rounds, "openssl": openssl,
+            "processor": processor, "processors": processors, "load": load, "seconds": rows,
+            "more": bench.more()?,
+        }),
+    };
+    save_figures(&arguments.json, &["host", B::NAME], &measured)
 }
 
 fn processor() -> Result<String> {

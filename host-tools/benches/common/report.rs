@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The figures: tables to print, and the same as JSON.
+//! The figures: tables to print, and the same to be kept.
 
 use std::cmp::Ordering;
 
+use modsig_testing::results::{Goal, Row, Table};
 use serde_json::{json, Value};
 
 use super::measure::Cost;
@@ -115,7 +116,7 @@ impl Figures {
 /// Ratios of sums of figures.
 pub(crate) struct Ratios<'a> {
     figures: &'a Figures,
-    rows: Vec<Value>,
+    table: Table,
 }
 
 impl<'a> Ratios<'a> {
@@ -126,7 +127,7 @@ impl<'a> Ratios<'a> {
         );
         Ratios {
             figures,
-            rows: vec![],
+            table: Table::new("seconds", &["least", "CPU"], "medians"),
         }
     }
 
@@ -147,31 +148,33 @@ impl<'a> Ratios<'a> {
             }
         };
         let (wall, cpu) = (ratio(|cost| cost.wall), ratio(|cost| cost.cpu));
-        let at = target.map(|Target(_, value)| value);
-        let target = target.map(|Target(order, value)| {
+        let goal = target.map(|Target(order, at)| {
             let word = if order.is_lt() { "most" } else { "least" };
-            let met = [order, Ordering::Equal].contains(&wall.median.total_cmp(&value));
-            (format!("at {word} {value}"), met)
+            Goal {
+                words: format!("at {word} {at}"),
+                at,
+                reached: [order, Ordering::Equal].contains(&wall.median.total_cmp(&at)),
+            }
         });
-        let verdict = match &target {
-            Some((target, true)) => format!("  {target}: met"),
-            Some((target, false)) => format!("  {target}: MISSED"),
-            None => String::new(),
-        };
         let name = format!("{above} : {}", below.join(" + "));
-        println!(
-            "{algorithm:17}{name:63} {:7.2} {:7.2} {:7.2}{verdict}",
-            wall.median, wall.least, cpu.median
+        let row = format!(
+            "{algorithm:17}{name:63} {:7.2} {:7.2} {:7.2}  {}",
+            wall.median,
+            wall.least,
+            cpu.median,
+            Goal::verdict(goal.as_ref())
         );
-        self.rows.push(json!({
-            "algorithm": algorithm, "what": name,
-            "median": wall.median, "least": wall.least, "cpu": cpu.median,
-            "target": target.as_ref().map(|(target, _)| target), "at": at,
-            "met": target.as_ref().map(|(_, met)| met),
-        }));
+        println!("{}", row.trim_end());
+        self.table.rows.push(Row {
+            what: format!("{algorithm} {name}").trim().to_owned(),
+            numbers: vec![wall.least, cpu.median],
+            ratio: Some(wall.median),
+            goal,
+        });
     }
 
-    pub(crate) fn json(self) -> Value {
-        self.rows.into()
+    /// The same, to be kept.
+    pub(crate) fn table(self) -> Table {
+        self.table
     }
 }

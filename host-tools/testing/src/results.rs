@@ -16,12 +16,94 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
+/// What was measured of one thing, in the file of figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// What one has to know of it.
+    #[serde(default)]
+    pub note: String,
+    /// The ratios that it is about.
+    pub tables: Vec<Table>,
+    /// Whatever else there is to know.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub more: Value,
+}
+
+/// Ratios of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// What they are of.
+    pub title: String,
+    /// What the numbers of each row are.
+    pub columns: Vec<String>,
+    /// What is divided by what.
+    pub ratio: String,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// One ratio.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What it is of.
+    pub what: String,
+    /// A number for each column.
+    pub numbers: Vec<f64>,
+    /// The ratio; `None` if there is nothing to divide by.
+    pub ratio: Option<f64>,
+    /// What it is to be, if anything.
+    pub goal: Option<Goal>,
+}
+
+/// What a ratio is to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// In words.
+    pub words: String,
+    /// The ratio that is just good enough.
+    pub at: f64,
+    /// Whether it is that.
+    pub reached: bool,
+}
+
+impl Goal {
+    /// What is printed behind a row that may have a goal.
+    pub fn verdict(goal: Option<&Goal>) -> String {
+        match goal {
+            Some(goal) if goal.reached => format!("ok: {}", goal.words),
+            Some(goal) => format!("MISSED: {}", goal.words),
+            None => String::new(),
+        }
+    }
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new(title: &str, columns: &[&str], ratio: &str) -> Self {
+        Table {
+            title: title.to_owned(),
+            columns: columns.iter().map(|&name| name.to_owned()).collect(),
+            ratio: ratio.to_owned(),
+            rows: vec![],
+        }
+    }
+}
+
+impl Measured {
+    /// How many goals were missed.
+    pub fn missed(&self) -> usize {
+        let rows = self.tables.iter().flat_map(|table| &table.rows);
+        let goals = rows.filter_map(|row| row.goal.as_ref());
+        goals.filter(|goal| !goal.reached).count()
+    }
+}
+
 /// Where it is said when, and of which sources, figures were measured: at the same place below this.
 pub const MEASURED: &str = "measured";
 
 /// Writes figures into a file of JSON, at this place in it, with all others that are there: other
 /// kernels' and what else was measured.
-pub fn save_figures(path: &Path, place: &[&str], figures: Value) -> Result<()> {
+pub fn save_figures(path: &Path, place: &[&str], figures: &Measured) -> Result<()> {
     let mut all = match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .with_context(|| format!("{}: not JSON; delete it", path.display()))?,
@@ -31,7 +113,7 @@ pub fn save_figures(path: &Path, place: &[&str], figures: Value) -> Result<()> {
     let stamp = serde_json::to_value(Stamp::now())?;
     let measured = &mut all[MEASURED];
     *place.iter().fold(measured, |all, name| &mut all[*name]) = stamp;
-    *place.iter().fold(&mut all, |all, name| &mut all[*name]) = figures;
+    *place.iter().fold(&mut all, |all, name| &mut all[*name]) = serde_json::to_value(figures)?;
     write(path, &(serde_json::to_string_pretty(&all)? + "\n"))
 }
 
@@ -90,17 +172,21 @@ mod tests {
     fn figures_are_saved_beside_others_with_their_time() {
         let work = tempfile::tempdir().unwrap();
         let path = work.path().join("build/bench.json");
-        save_figures(&path, &["host", "a"], json!(1)).unwrap();
-        save_figures(&path, &["guest", "6.12 arm64"], json!([2])).unwrap();
-        save_figures(&path, &["host", "a"], json!(3)).unwrap();
+        let figures = |note: &str| Measured {
+            note: note.to_owned(),
+            ..Measured::default()
+        };
+        save_figures(&path, &["host", "a"], &figures("1")).unwrap();
+        save_figures(&path, &["guest", "6.12 arm64"], &figures("2")).unwrap();
+        save_figures(&path, &["host", "a"], &figures("3")).unwrap();
         let all: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        assert_eq!(all["host"], json!({ "a": 3 }));
-        assert_eq!(all["guest"], json!({ "6.12 arm64": [2] }));
+        assert_eq!(all["host"], json!({ "a": figures("3") }));
+        assert_eq!(all["guest"], json!({ "6.12 arm64": figures("2") }));
         assert!(all[MEASURED]["host"]["a"]["when"].is_string());
         assert!(all[MEASURED]["guest"]["6.12 arm64"]["when"].is_string());
 
         fs::write(&path, "{").unwrap();
-        let error = save_figures(&path, &["host"], json!(1)).unwrap_err();
+        let error = save_figures(&path, &["host"], &figures("1")).unwrap_err();
         assert!(error.to_string().contains("bench.json"), "{error}");
     }
 

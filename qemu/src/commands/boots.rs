@@ -11,7 +11,7 @@ use modsig_qemu::{
         kernels::Kernel,
     },
     record::Record,
-    runs::boots::Harness,
+    runs::{boots::Harness, seen::Tally},
 };
 use modsig_testing::vm;
 
@@ -50,14 +50,14 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let saved = worth_it.then(|| record.save(Path::new("build")));
     outcome?;
     saved.transpose()?;
-    let sum = record.tally();
+    let tallies = record.tallies();
+    println!("\nboots: {}; {tallies}", record.boots.len());
+    let Tally { total, good } = tallies.insertions;
     println!(
-        "\ndemo: {} cases, {} as expected, {} not",
-        sum.total,
-        sum.good,
-        sum.total - sum.good
+        "demo: {total} cases, {good} as expected, {} not",
+        total - good
     );
-    Ok(sum.good == sum.total)
+    Ok(tallies.bad() == 0)
 }
 
 /// The boots of these flavours, or all.

@@ -2,10 +2,10 @@
 
 //! `compare`: the verifier in C and the one in Rust, given the same files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use modsig_qemu::runs::compare::Comparison;
+use modsig_qemu::runs::{compare::Comparison, outcome::Outcome};
 use modsig_testing::vm;
 
 use super::target::Target;
@@ -41,5 +41,14 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         reduced: arguments.reduced,
         kernels: given.map(Into::into),
     };
-    comparison.run()
+    let (name, title) = match arguments.reduced {
+        false => ("", "the verifier in C and this one, given the same files"),
+        true => ("reduced", "the same with a tenth of the files"),
+    };
+    let arch = comparison.arch.name;
+    let mut outcome = Outcome::begin("compare", name, title, &arguments.target.kernel, arch);
+    let result = comparison.run(&mut outcome);
+    outcome.end(&result, Path::new("build"))?;
+    result?;
+    Ok(outcome.good)
 }

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use modsig_qemu::{
-    machine::boot::{Boot, RUST, UNMODIFIED_C},
+    machine::{
+        boot::{Boot, RUST, UNMODIFIED_C},
+        guest::Guest,
+    },
     runs::boots::Harness,
 };
 
@@ -48,12 +51,16 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         format!("no boot {:?}; there are {names}", arguments.boot)
     })?;
     let harness = Harness::new(&arguments.target.arch)?;
-    let kernel = harness.kernel(&arguments.target.kernel, boot.flavour)?;
-    let image = match &arguments.image {
-        Some(image) => image.clone(),
-        None => kernel.path(boot.image),
+    let series = &arguments.target.kernel;
+    let name = format!("insert-{}", boot.name);
+    let guest = match &arguments.image {
+        Some(image) => {
+            let console = format!("{series}-{}-{name}", harness.arch.name);
+            Guest::new(harness.arch, image, &console)
+        }
+        None => harness.guest(&harness.kernel(series, boot.flavour)?, boot.image, &name),
     };
-    let attempts = harness.insert(&kernel, boot, &image, &arguments.files)?;
+    let attempts = harness.insert(guest, boot, &arguments.files)?;
     let mut all = true;
     for (path, attempt) in arguments.files.iter().zip(&attempts) {
         all &= attempt.is_good();

@@ -79,6 +79,17 @@ impl Kernel {
         })
     }
 
+    /// Where its objects are, which it was linked from: in the tree that it was built in.
+    pub fn objects(&self, arch: Arch, flavour: &str) -> Result<PathBuf> {
+        script(
+            "build/kernel",
+            &["--tree", self.series.name(), arch.name, flavour],
+        )?;
+        let cache = self.directory.ancestors().nth(2).unwrap_or(Path::new(""));
+        let tree = format!("tree/{}-{}/{flavour}", self.series, arch.name);
+        Ok(cache.join(tree).join("linux/build"))
+    }
+
     /// One of its files.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.directory.join(name)

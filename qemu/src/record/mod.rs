@@ -16,7 +16,7 @@ use crate::{
     machine::kernels::{Kernel, IMAGE},
     runs::{
         cost::{code_size, text_and_data},
-        seen::{Booted, Tally},
+        seen::{Booted, Observation, Tallies},
     },
 };
 
@@ -87,14 +87,14 @@ impl Record {
         self.sizes.push(Sizes::read(&kernel.directory, flavour));
     }
 
+    /// Everything that was looked at.
+    pub fn observations(&self) -> impl Iterator<Item = &Observation> {
+        self.boots.iter().flat_map(|boot| &boot.observations)
+    }
+
     /// How many of all that was looked at are as expected.
-    pub fn tally(&self) -> Tally {
-        let mut sum = Tally::default();
-        for tally in self.boots.iter().map(Booted::tally) {
-            sum.total += tally.total;
-            sum.good += tally.good;
-        }
-        sum
+    pub fn tallies(&self) -> Tallies {
+        Tallies::of(self.observations())
     }
 
     /// Writes it into its file in a directory, in place of an earlier run's.
@@ -123,7 +123,7 @@ impl Sizes {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::runs::seen::{Observation, HOST};
+    use crate::runs::seen::HOST;
 
     /// A run with one boot.
     pub(crate) fn record(arch: &str, observations: Vec<Observation>) -> Record {

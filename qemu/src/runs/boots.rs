@@ -2,10 +2,7 @@
 
 //! Boots kernels and gives them modules: all cases of a table, or files of one's own.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use modsig::verify::{check, Flags};
@@ -65,9 +62,9 @@ impl Harness {
     }
 
     /// A guest of a kernel, whose console has this name.
-    pub fn guest(&self, kernel: &Kernel, image: &Path, name: &str) -> Guest {
+    pub fn guest(&self, kernel: &Kernel, image: &str, name: &str) -> Guest {
         let console = format!("{}-{}-{name}", kernel.series, self.arch.name);
-        Guest::new(self.arch, image, &console)
+        Guest::new(self.arch, &kernel.path(image), &console)
     }
 
     /// What the kernel's code on the host makes of a file that this kernel is given.
@@ -88,7 +85,7 @@ impl Harness {
         let Boot { name, mode, .. } = *boot;
         let table = boot.table.cases(kernel.series.name())?;
         let mut seen = vec![];
-        let mut guest = self.guest(kernel, &kernel.path(boot.image), name);
+        let mut guest = self.guest(kernel, boot.image, name);
         guest.append = boot.append().to_owned();
         guest.options = *options;
         self.pack(&mut guest, kernel, boot, &table, &mut seen)?;
@@ -164,17 +161,10 @@ impl Harness {
         })
     }
 
-    /// Boots an image of a kernel as that boot does, and gives it these files, compressed ones by
-    /// finit_module(2)'s flag for them; an attempt for each.
-    pub fn insert(
-        &self,
-        kernel: &Kernel,
-        boot: &Boot,
-        image: &Path,
-        paths: &[PathBuf],
-    ) -> Result<Vec<Attempt>> {
+    /// Gives a guest these files, as that boot does, compressed ones by finit_module(2)'s flag for
+    /// them; an attempt for each.
+    pub fn insert(&self, mut guest: Guest, boot: &Boot, paths: &[PathBuf]) -> Result<Vec<Attempt>> {
         ensure!(paths.len() <= 1000, "more than 1000 files in one boot");
-        let mut guest = self.guest(kernel, image, &format!("insert-{}", boot.name));
         guest.append = boot.append().to_owned();
         guest.program("init")?;
         let mut list = String::new();

@@ -18,7 +18,7 @@ use modsig_testing::{
 };
 use modsig_tools::platform::{Host, Mode};
 
-use super::instruments;
+use super::{instruments, outcome::Outcome};
 use crate::{
     corpus::compare::{classes, kitchen::Kitchen, mutants, suites, Case, Corpus},
     judge::{
@@ -57,8 +57,8 @@ pub struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Whether Rust was nowhere weaker, and stricter only where it is said to be.
-    pub fn run(&self) -> Result<bool> {
+    /// Says whether Rust was nowhere weaker, and stricter only where it is said to be.
+    pub fn run(&self, outcome: &mut Outcome) -> Result<()> {
         let [c, rust] = match &self.kernels {
             Some(directories) => {
                 let [c, rust] = directories.clone().map(Kernel::at);
@@ -69,6 +69,7 @@ impl Comparison<'_> {
                 Kernel::build(self.series, self.arch, PERMISSIVE)?,
             ],
         };
+        c.series.name().clone_into(&mut outcome.series);
         let keys = kernels::keys()?;
         let corpus = self.corpus(&keys, &c)?;
         let name = format!("{}-{}", c.series, self.arch.name);
@@ -133,7 +134,7 @@ impl Comparison<'_> {
         }
         let [of_c, of_rust] = verdicts;
         let host = host(&keys, &c.series, None)?;
-        report(&name, &corpus, &host, &of_c, &of_rust)
+        report(&name, &corpus, &host, &of_c, &of_rust, outcome)
     }
 
     fn corpus(&self, keys: &Path, kernel: &Kernel) -> Result<Corpus> {
@@ -171,7 +172,8 @@ fn report(
     host: &Host,
     c: &[Vec<Verdict>],
     rust: &[Vec<Verdict>],
-) -> Result<bool> {
+    outcome: &mut Outcome,
+) -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Documentation/differences.md");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let documented = Documented::parse(&text);
@@ -250,9 +252,17 @@ fn report(
     }
     let total = corpus.cases.len();
     let strict: usize = stricter.values().map(Vec::len).sum();
-    println!(
-        "\ncompare: cases={total} same={same} stricter={strict} weaker={}",
+    outcome.said = format!(
+        "cases={total} same={same} stricter={strict} weaker={}",
         weaker.len()
     );
-    Ok(weaker.is_empty() && undocumented.is_empty())
+    println!("\ncompare: {}", outcome.said);
+    outcome.good = weaker.is_empty() && undocumented.is_empty();
+    let weaker = weaker.iter().map(|(index, verdicts)| {
+        let name = &corpus.cases[*index].name;
+        format!("weaker: {name}: {verdicts}")
+    });
+    let undocumented = undocumented.iter().map(|line| format!("stricter: {line}"));
+    outcome.details = weaker.chain(undocumented).collect();
+    Ok(())
 }

@@ -6,5 +6,6 @@ pub mod boots;
 pub mod compare;
 pub mod cost;
 pub mod instruments;
+pub mod outcome;
 pub mod page;
 pub mod seen;

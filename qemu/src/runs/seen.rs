@@ -21,6 +21,61 @@ pub struct Tally {
     pub good: usize,
 }
 
+/// The same for each kind of things that are looked at: they are not to be mistaken for each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Modules that were given to a kernel.
+    pub insertions: Tally,
+    /// Files that the kernel's code was asked of on the host.
+    pub host: Tally,
+    /// Files of sysfs that were read in the guest.
+    pub reads: Tally,
+}
+
+impl Tallies {
+    /// Counts.
+    pub fn of<'o>(observations: impl IntoIterator<Item = &'o Observation>) -> Self {
+        let mut tallies = Tallies::default();
+        for one in observations {
+            let tally = match &*one.call {
+                HOST => &mut tallies.host,
+                READ => &mut tallies.reads,
+                _ => &mut tallies.insertions,
+            };
+            tally.total += 1;
+            tally.good += usize::from(one.ok);
+        }
+        tallies
+    }
+
+    /// How many are not as expected, of all kinds.
+    pub fn bad(&self) -> usize {
+        let all = [self.insertions, self.host, self.reads];
+        all.iter().map(|tally| tally.total - tally.good).sum()
+    }
+}
+
+impl std::fmt::Display for Tallies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, (name, tally)) in [
+            ("insertions", self.insertions),
+            ("host verdicts", self.host),
+            ("sysfs reads", self.reads),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let before = if index > 0 { "; " } else { "" };
+            write!(
+                f,
+                "{before}{name}: {}, {} as expected",
+                tally.total, tally.good
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// What came of one boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booted {
@@ -59,16 +114,6 @@ pub struct Observation {
     pub more: Vec<String>,
 }
 
-impl Booted {
-    /// How many of all that was looked at are as expected.
-    pub fn tally(&self) -> Tally {
-        Tally {
-            total: self.observations.len(),
-            good: self.observations.iter().filter(|one| one.ok).count(),
-        }
-    }
-}
-
 impl Observation {
     /// Something that is as expected if it is just that.
     pub fn new(case: &str, call: &str, expected: &str, observed: &str) -> Self {
@@ -81,5 +126,30 @@ impl Observation {
             log: String::new(),
             more: vec![],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_counted_by_itself() {
+        let mut all = vec![
+            Observation::new("a", HOST, "loads", "loads"),
+            Observation::new("a", "finit", "loads", "EPERM"),
+            Observation::new("a", "modprobe -f", "loads", "loads"),
+            Observation::new("module.sig_enforce late", READ, "YY", "YY"),
+        ];
+        let tallies = Tallies::of(&all);
+        assert_eq!(
+            tallies.to_string(),
+            "insertions: 2, 1 as expected; host verdicts: 1, 1 as expected; sysfs reads: 1, 1 as expected"
+        );
+        assert_eq!(tallies.bad(), 1);
+        // Whatever it is that fails.
+        all[0].ok = false;
+        all[3].ok = false;
+        assert_eq!(Tallies::of(&all).bad(), 3);
     }
 }

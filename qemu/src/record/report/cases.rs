@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use maud::{html, Markup};
 
-use super::{inputs::Inputs, sources, verifier};
+use super::{
+    inputs::Inputs,
+    words::{scrolled, sources, verifier},
+};
 use crate::{
     record::Record,
     runs::seen::{Booted, Observation, HOST, TAINTS},
@@ -149,7 +152,7 @@ fn one(inputs: &Inputs, table: &Table<'_>) -> Markup {
     html! {
         h3 { (title) }
         p.note { (table.cases.len()) " rows" }
-        div.scroll tabindex="0" role="region" aria-label=(title) {
+        (scrolled(&title, html! {
             table.cases {
                 thead {
                     tr {
@@ -199,7 +202,7 @@ fn one(inputs: &Inputs, table: &Table<'_>) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

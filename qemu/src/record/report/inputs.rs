@@ -13,15 +13,21 @@ use maud::{html, Markup};
 use modsig_testing::results::Stamp;
 use serde::de::DeserializeOwned;
 
-use super::bench::Bench;
-use crate::{record::Record, runs::page::Outcome};
+use super::{
+    bench::Bench,
+    steps::{self, Step},
+    words::verifier,
+};
+use crate::{record::Record, runs::outcome::Outcome};
 
 /// What the last runs left.
 pub struct Inputs {
     /// Runs of the case tables: modsig's before C's, by series and architecture.
     pub(super) records: Vec<Record>,
-    /// Scenarios, in the order of their names.
-    pub(super) scenarios: Vec<Outcome>,
+    /// Scenarios, comparisons and instruments, in the order of their names.
+    pub(super) outcomes: Vec<Outcome>,
+    /// The steps of `make test`.
+    pub(super) steps: Vec<Step>,
     /// What `make bench` has measured.
     pub(super) bench: Option<Bench>,
     /// Files that could not be read, and why.
@@ -35,34 +41,49 @@ impl Inputs {
     pub fn read(build: &Path) -> Result<Self> {
         let mut inputs = Inputs {
             records: vec![],
-            scenarios: vec![],
+            outcomes: vec![],
+            steps: vec![],
             bench: None,
             unreadable: vec![],
             now: Stamp::now(),
         };
         for path in files(build)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let read = if name.starts_with("cases-") {
-                json(&path).map(|record| inputs.records.push(record))
-            } else if name.starts_with("scenario-") {
-                json(&path).map(|outcome| inputs.scenarios.push(outcome))
-            } else if name == "bench.json" {
-                json(&path).map(|bench| inputs.bench = Some(bench))
-            } else {
-                Ok(())
+            let read = match name.split(['-', '.']).next() {
+                Some("cases") => json(&path).map(|record| inputs.records.push(record)),
+                Some("scenario" | "compare" | "instruments") => {
+                    json(&path).map(|outcome| inputs.outcomes.push(outcome))
+                }
+                Some("bench") => json(&path).map(|bench| inputs.bench = Some(bench)),
+                _ => Ok(()),
             };
             if let Err(error) = read {
                 inputs.unreadable.push(format!("{error:#}"));
             }
         }
+        inputs.read_steps(&build.join("steps.jsonl"))?;
         // The order of names, but that 6.12 is older than 10.1, and x86_64 comes first.
         inputs.records.sort_by_cached_key(|record| {
             let order = order(&record.series, &record.arch);
             (record.c, order)
         });
-        let key = |outcome: &Outcome| (outcome.name.clone(), order(&outcome.series, &outcome.arch));
-        inputs.scenarios.sort_by_cached_key(key);
+        inputs.outcomes.sort_by_cached_key(|outcome| {
+            let order = order(&outcome.series, &outcome.arch);
+            (outcome.kind.clone(), outcome.name.clone(), order)
+        });
         Ok(inputs)
+    }
+
+    fn read_steps(&mut self, path: &Path) -> Result<()> {
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            text => text.with_context(|| path.display().to_string())?,
+        };
+        let (steps, unreadable) = steps::read(&text);
+        self.steps = steps;
+        let named = |error| format!("{}, {error}", path.display());
+        self.unreadable.extend(unreadable.into_iter().map(named));
+        Ok(())
     }
 
     /// What is wrong with runs as a whole.
@@ -77,7 +98,7 @@ impl Inputs {
                 div.failure {
                     p {
                         span.mark.bad { "did not end" } " Linux " (record.series) ", " (record.arch)
-                        ", " (super::verifier(record.c)) ": " (left) " of " (record.planned.len())
+                        ", " (verifier(record.c)) ": " (left) " of " (record.planned.len())
                         " boots are missing"
                     }
                     pre { (error) }

@@ -9,17 +9,16 @@
 mod bench;
 mod cases;
 mod inputs;
-mod pages;
+mod missing;
+mod outcomes;
+mod sizes;
+mod steps;
+mod summary;
+mod words;
 
-use maud::{html, Markup, PreEscaped, DOCTYPE};
-use modsig_testing::results::Stamp;
+use maud::{html, PreEscaped, DOCTYPE};
 
 pub use self::inputs::Inputs;
-use crate::record::Record;
-
-/// What `make demo` is asked for; a page says which of it has not been run.
-const SERIES: [&str; 2] = ["6.12", "7.3"];
-const ARCHS: [&str; 2] = ["x86_64", "arm64"];
 
 /// Makes the page.
 pub fn page(inputs: &Inputs) -> String {
@@ -39,23 +38,25 @@ pub fn page(inputs: &Inputs) -> String {
             body {
                 header {
                     h1 { "modsig: the last runs" }
-                    p { "Written " (time(&inputs.now.when)) ", when the tree was at " code { (commit) } "." }
+                    p { "Written " (words::time(&inputs.now.when)) ", when the tree was at " code { (commit) } "." }
                     nav aria-label="Parts of this page" {
                         a href="#summary" { "Summary" } " "
                         a href="#missing" { "What is missing" } " "
+                        a href="#steps" { "Steps" } " "
                         a href="#cases" { "Cases" } " "
-                        a href="#scenarios" { "Scenarios" } " "
+                        a href="#outcomes" { "Scenarios, comparisons, instruments" } " "
                         a href="#bench" { "Bench" } " "
                         a href="#sizes" { "Sizes" }
                     }
                 }
                 main {
-                    (summary(inputs))
-                    (missing(inputs))
+                    (summary::summary(inputs))
+                    (missing::missing(inputs))
+                    (steps::table(&inputs.steps, &inputs.now))
                     (cases::tables(inputs))
-                    (pages::table(inputs))
-                    (bench::charts(inputs))
-                    (sizes(inputs))
+                    (outcomes::table(inputs))
+                    (bench::tables(inputs.bench.as_ref(), &inputs.now))
+                    (sizes::sizes(inputs))
                 }
             }
         }
@@ -63,231 +64,11 @@ pub fn page(inputs: &Inputs) -> String {
     page.into_string()
 }
 
-/// What runs came to, and everything that is not as expected.
-fn summary(inputs: &Inputs) -> Markup {
-    let (mut total, mut good) = (0, 0);
-    for tally in inputs.records.iter().map(Record::tally) {
-        total += tally.total;
-        good += tally.good;
-    }
-    let failures = cases::failures(inputs);
-    let others = [inputs.troubles(), pages::failures(inputs)].concat();
-    html! {
-        section #summary {
-            h2 { "Summary" }
-            @if inputs.records.is_empty() {
-                p.verdict { "No cases have been run." }
-            } @else if good == total && others.is_empty() {
-                p.verdict.good { (grouped(total)) " cases, all as expected." }
-            } @else {
-                p.verdict.bad {
-                    (grouped(total)) " cases, " (grouped(good)) " as expected, "
-                    strong { (grouped(total - good)) " not" }
-                    @if !others.is_empty() { "; " strong { "and something else is wrong" } }
-                    "."
-                }
-            }
-            @if !inputs.records.is_empty() {
-                div.scroll tabindex="0" role="region" aria-label="Runs" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "Linux" } th scope="col" { "architecture" }
-                            th scope="col" { "verifier" } th.number scope="col" { "boots" }
-                            th.number scope="col" { "cases" }
-                            th.number scope="col" { "as expected" } th.number scope="col" { "not" }
-                            th scope="col" { "run" } th scope="col" { "sources" }
-                        } }
-                        tbody { @for record in &inputs.records { (run(inputs, record)) } }
-                    }
-                }
-                p.note {
-                    "A case is counted for each system call or command, and once more where the "
-                    "kernel's code was asked on the host, as in the last line of "
-                    code { "make demo" } ". Stale: of other sources than are there now. Uncommitted: of changes that git has not, and that may be others by now."
-                }
-            }
-            @if !failures.is_empty() || !others.is_empty() {
-                h3 { "Not as expected" }
-                @for one in others.iter().chain(&failures) { (one) }
-            }
-        }
-    }
-}
-
-/// The row of a run.
-fn run(inputs: &Inputs, record: &Record) -> Markup {
-    let tally = record.tally();
-    let bad = tally.total - tally.good;
-    html! {
-        tr {
-            th scope="row" { (record.release.as_ref().unwrap_or(&record.series)) }
-            td { (record.arch) }
-            td { (verifier(record.c)) }
-            td.number {
-                (record.boots.len())
-                @if record.boots.len() != record.planned.len() {
-                    " " span.mark.bad { "of " (record.planned.len()) }
-                }
-            }
-            td.number { (grouped(tally.total)) }
-            td.number { (grouped(tally.good)) }
-            td.number { @if bad == 0 { "0" } @else { span.mark.bad { "FAIL: " (grouped(bad)) } } }
-            td { (time(&record.stamp.when)) }
-            td { (sources(Some(&record.stamp), &inputs.now)) }
-        }
-    }
-}
-
-/// What was not run, and what would.
-fn missing(inputs: &Inputs) -> Markup {
-    let mut lines: Vec<(String, String)> = vec![];
-    for series in SERIES {
-        for arch in ARCHS {
-            let ran = |c| {
-                let mut records = inputs.records.iter();
-                records
-                    .any(|record| (&*record.series, &*record.arch, record.c) == (series, arch, c))
-            };
-            let what = format!("Linux {series}, {arch}");
-            if !ran(false) {
-                let how = format!("make demo ARCH={arch} KERNEL={series}");
-                lines.push((format!("{what}: the cases have not been run"), how));
-            }
-            if !ran(true) {
-                let how = format!(
-                    "cargo run -p modsig-qemu -- boots --c --arch {arch} --kernel {series}"
-                );
-                let text = format!("{what}: the cases have not been run with the C verifier");
-                lines.push((text, how));
-            }
-            let names = pages::missing(inputs, series, arch);
-            if !names.is_empty() {
-                let how = format!("make demo SCENARIO=all ARCH={arch} KERNEL={series}");
-                let text = format!(
-                    "{what}: scenarios that have not been run: {}",
-                    names.join(", ")
-                );
-                lines.push((text, how));
-            }
-        }
-    }
-    lines.extend(bench::missing(inputs));
-    html! {
-        section #missing {
-            h2 { "What is missing" }
-            @if lines.is_empty() { p { "Nothing." } } @else {
-                ul { @for (what, how) in &lines { li { (what) ": " code { (how) } } } }
-            }
-        }
-    }
-}
-
-/// How large the kernels are.
-fn sizes(inputs: &Inputs) -> Markup {
-    let octets = |size: Option<u64>| match size {
-        Some(size) => grouped(size as usize),
-        None => "unknown".to_owned(),
-    };
-    let records: Vec<_> = inputs
-        .records
-        .iter()
-        .filter(|record| !record.sizes.is_empty())
-        .collect();
-    html! {
-        section #sizes {
-            h2 { "Sizes of the kernels" }
-            @if records.is_empty() {
-                p { "No kernel has been booted: " code { "make demo" } }
-            } @else {
-                p.note {
-                    "Octets. Text is code and read-only data; data does not count what is zero at first. "
-                    "The unmodified kernel has no " code { "modsig.o" } "."
-                }
-                div.scroll tabindex="0" role="region" aria-label="Sizes of the kernels" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "kernel" } th scope="col" { "flavour" }
-                            th.number scope="col" { "boot image" }
-                            th.number scope="col" { "vmlinux, text" }
-                            th.number scope="col" { "vmlinux, data" }
-                            th.number scope="col" { "modsig.o, text" }
-                            th scope="col" { "sources" }
-                        } }
-                        @for record in records { tbody {
-                            @for (index, sizes) in record.sizes.iter().enumerate() { tr {
-                                @if index == 0 {
-                                    th scope="rowgroup" rowspan=(record.sizes.len()) {
-                                        (record.series) " " (record.arch)
-                                    }
-                                }
-                                th scope="row" { (sizes.flavour) }
-                                td.number { (octets(sizes.image)) }
-                                td.number { (octets(sizes.text)) }
-                                td.number { (octets(sizes.data)) }
-                                td.number {
-                                    @if record.c { "none" } @else { (octets(sizes.modsig)) }
-                                }
-                                @if index == 0 {
-                                    td rowspan=(record.sizes.len()) {
-                                        (sources(Some(&record.stamp), &inputs.now))
-                                    }
-                                }
-                            } }
-                        } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What one calls a verifier.
-fn verifier(c: bool) -> &'static str {
-    if c {
-        "C, unmodified"
-    } else {
-        "modsig"
-    }
-}
-
-/// A time, for people as well.
-fn time(when: &str) -> Markup {
-    let shown = when.replace('T', " ").replace('Z', " UTC");
-    html! { time datetime=(when) { (shown) } }
-}
-
-/// Of which sources something is, marked if these are not the ones that are there now.
-fn sources(stamp: Option<&Stamp>, now: &Stamp) -> Markup {
-    let commit = stamp.and_then(|stamp| stamp.commit.as_deref());
-    let mark = match (commit, now.commit.as_deref()) {
-        (None, _) => Some("unknown"),
-        (commit, now) if commit != now => Some("stale"),
-        (Some(commit), _) if commit.ends_with("-dirty") => Some("uncommitted"),
-        _ => None,
-    };
-    html! {
-        @if let Some(commit) = commit { code { (commit) } " " }
-        @if let Some(mark) = mark { span.mark.stale { (mark) } }
-    }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};
 
+    use modsig_testing::results::{Goal, Measured, Row, Table};
     use serde_json::json;
 
     use super::*;
@@ -329,45 +110,47 @@ mod tests {
         }
         record.save(build).unwrap();
         let scenario = json!({
-            "series": text, "arch": text, "name": text, "title": text, "steps": 3, "good": false,
-            "seconds": 1.5, "when": text,
+            "kind": text, "series": text, "arch": text, "name": text, "title": text,
+            "good": false, "said": text, "details": [text], "seconds": 1.5, "when": text,
         });
         save(build, "scenario-a.json", &scenario);
         save(build, "bench.json", &bench(text));
         fs::write(build.join("cases-x.json"), "{").unwrap();
+        let failed = json!({
+            "step": text, "outcome": text, "seconds": 1.5, "when": text, "commit": text, "run": text,
+        });
+        fs::write(build.join("steps.jsonl"), format!("{failed}\n{{")).unwrap();
     }
 
-    /// As `host-tools/benches` and `runs/cost/report.rs` write them.
+    /// With each part that there is.
     fn bench(text: &str) -> serde_json::Value {
+        let row = |numbers: &[f64], ratio: Option<f64>, goal: Option<(f64, bool)>| Row {
+            what: text.to_owned(),
+            numbers: numbers.to_vec(),
+            ratio,
+            goal: goal.map(|(at, reached)| Goal {
+                words: text.to_owned(),
+                at,
+                reached,
+            }),
+        };
+        let measured = |rows: Vec<Row>| Measured {
+            note: text.to_owned(),
+            tables: vec![Table {
+                rows,
+                ..Table::new(text, &[text, text], text)
+            }],
+            more: json!({ "seconds": [1] }),
+        };
         json!({
-            "host": { "signing": {
-                "modules": 4022, "octets": 1, "rounds": 5, "openssl": text, "processor": text,
-                "processors": 2, "load": [text, text], "seconds": [], "more": null,
-                "ratios": [{
-                    "algorithm": text, "what": "a : b", "median": 1.625, "least": 1.5, "cpu": 1.25,
-                    "target": "at most 1.15", "at": 1.15, "met": false,
-                }],
-            } },
-            "guest": { "6.12 x86_64": [
-                {
-                    "group": text, "what": text, "c": 20000.0, "rust": 8000.0, "ratio": 0.4,
-                    "goal": "at most half of C", "at": 0.5, "reached": true,
-                },
-                // From before there were groups and limits.
-                { "what": text, "c": 0.0, "rust": -12.0, "ratio": null, "goal": null, "reached": null },
-            ] },
-            "guest-hashes": { "6.12 x86_64": {
-                "whole": [{
-                    "size": 16384, "kernels": text, "proof": 975366.0, "rsa4096": 5110091.0,
-                    "p384": 28997961.0, "ratio": 5.239,
-                    "goal": "RSA at least 6 times that", "at": 6.0, "reached": false,
-                }],
-                "stages": [{
-                    "size": 4194304, "kernel": text, "sha256": 100.0, "rest": 14.0, "blacklist": 0.0,
-                    "share": 0.14, "goal": null, "at": null, "reached": null,
-                }],
-                "appended": 460, "code": { "keys": 41020, "hashes": 21429, "both": 43401 },
-            } },
+            "host": { "signing": measured(vec![row(&[1.5, 1.25], Some(1.625), Some((1.15, false)))]) },
+            "guest": { "6.12 x86_64": measured(vec![
+                row(&[20000.0, 8000.0], Some(0.4), Some((0.5, true))),
+                row(&[0.0, -12.0], None, None),
+            ]) },
+            "guest-hashes": { "6.12 x86_64": measured(vec![
+                row(&[975366.0, 5110091.0], Some(5.239), None),
+            ]) },
             "measured": { "host": { "signing": { "when": text, "commit": "0123456" } } },
         })
     }
@@ -419,10 +202,13 @@ mod tests {
         let work = tempfile::tempdir().unwrap();
         let page = made_of(&work.path().join("none"));
         for said in [
-            "No cases have been run.",
+            "Nothing has been run.",
+            "<li>No steps have been run: <code>make test</code></li>",
+            "No cases have been run",
             "<li>No bench has run: <code>make bench</code></li>",
             "<p>No bench has run: <code>make bench</code></p>",
-            "No scenario has been run: make demo SCENARIO=all",
+            "None have been run: <code>make demo SCENARIO=all</code>",
+            "<code>make compare ARCH=arm64 KERNEL=7.3</code>",
             "No kernel has been booted",
             "<code>make demo ARCH=arm64 KERNEL=7.3</code>",
             "scenarios that have not been run: administrator, developer, ",
@@ -441,11 +227,11 @@ mod tests {
         save(
             work.path(),
             "bench.json",
-            &json!({ "guest": { "6.12 arm64": [] } }),
+            &json!({ "guest": { "6.12 arm64": { "tables": [] } } }),
         );
         let mixed = json!({
-            "series": "6.12", "arch": "x86_64", "name": "mixed", "title": "", "steps": 1,
-            "good": true, "seconds": 1.0, "when": "", "commit": null,
+            "kind": "scenario", "series": "6.12", "arch": "x86_64", "name": "mixed", "title": "",
+            "good": true, "said": "1 steps", "details": [], "seconds": 1.0, "when": "", "commit": null,
         });
         save(work.path(), "scenario-mixed.json", &mixed);
         let page = made_of(work.path());
@@ -456,7 +242,10 @@ mod tests {
 
         at(&page, "The bench signing has not run on the host");
         at(&page, "<code>make bench ARCH=arm64 KERNEL=6.12</code>");
-        at(&page, "1 cases, all as expected");
+        at(
+            &page,
+            "All as expected: 1 insertions, 0 host verdicts, 0 sysfs reads; 1 other runs.",
+        );
         assert!(!page.contains("<code>make demo ARCH=arm64 KERNEL=6.12</code>"));
         assert!(!page.contains("No bench has run"));
     }
@@ -480,7 +269,10 @@ mod tests {
         );
         record.save(work.path()).unwrap();
         let page = made_of(work.path());
-        at(&page, "4 cases, 2 as expected, <strong>2 not</strong>");
+        at(
+            &page,
+            "<strong>2 not as expected</strong>, of: 3 insertions, 1 host verdicts, 0 sysfs reads.",
+        );
         for (case, row) in [("odd", 1), ("elsewhere", 2)] {
             let first = at(
                 &page,
@@ -512,7 +304,7 @@ mod tests {
         let page = made_of(work.path());
         at(
             &page,
-            "<strong>0 not</strong>; <strong>and something else is wrong</strong>.",
+            "<strong>1 not as expected</strong>, of: 2 insertions",
         );
         assert!(at(&page, "<pre>lockdown: a panic</pre>") < at(&page, "id=\"missing\""));
         at(&page, "1 of 2 boots are missing");
@@ -543,45 +335,77 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_are_others_now_are_marked() {
-        let now = |commit: &str| Stamp {
-            when: String::new(),
-            commit: Some(commit.to_owned()),
+    fn steps_and_other_runs_count() {
+        let work = tempfile::tempdir().unwrap();
+        let line = |step: &str, outcome: &str, seconds: f64| {
+            let line = json!({
+                "step": step, "outcome": outcome, "seconds": seconds, "when": "2026-11-26T12:00:00Z",
+                "commit": "0123456", "run": "1",
+            });
+            format!("{line}\n")
         };
-        let mark = |then: Option<&Stamp>, commit| sources(then, &now(commit)).into_string();
-        assert_eq!(mark(Some(&now("1")), "1"), "<code>1</code> ");
-        assert!(mark(Some(&now("1")), "2").contains("stale"));
-        assert!(mark(Some(&now("1-dirty")), "1").contains("stale"));
-        assert!(mark(Some(&now("1-dirty")), "1-dirty").contains("uncommitted"));
-        assert!(mark(None, "1").contains("unknown"));
+        let save_steps = |lines: &[String]| {
+            fs::write(work.path().join("steps.jsonl"), lines.concat()).unwrap();
+        };
+        save_steps(&[
+            line("clippy", "failed", 1.0),
+            line("boots", "passed", 60.5),
+            line("clippy", "unchanged", 0.0),
+            line("deb", "left", 0.5),
+        ]);
+        let compare = json!({
+            "kind": "compare", "series": "6.12", "arch": "arm64", "name": "", "title": "",
+            "good": true, "said": "cases=1", "details": [], "seconds": 1.0, "when": "", "commit": null,
+        });
+        save(work.path(), "compare-6.12-arm64.json", &compare);
+        // The last line of each counts.
+        let total = "3 steps: 1 passed, 1 unchanged since they passed, 1 left, 0 failed";
+        let page = made_of(work.path());
+        at(&page, &format!("All as expected: {total}; 1 other runs."));
+        at(&page, &format!("<p>{total}; 1 minutes"));
+        at(&page, "ok: cases=1, 1 s");
+        assert!(!page.contains("make compare ARCH=arm64 KERNEL=6.12"));
+
+        let mut weaker = compare.clone();
+        weaker["good"] = false.into();
+        weaker["details"] = json!(["weaker: a case"]);
+        save(work.path(), "compare-6.12-arm64.json", &weaker);
+        // Whatever it is that came of one, unless it is known to be good.
+        for outcome in ["failed", "killed"] {
+            save_steps(&[
+                line("clippy", "passed", 1.0),
+                line("boots", outcome, 1.0),
+                "{\"step\":\"bo".to_owned(),
+            ]);
+            let page = made_of(work.path());
+            at(&page, "<strong>3 not as expected</strong>");
+            let unreadable = at(&page, "steps.jsonl, line 3");
+            let step = at(&page, "<code>build/steps/boots.log</code>");
+            let details = at(&page, "<pre>weaker: a case\n</pre>");
+            let missing = at(&page, "id=\"missing\"");
+            assert!(unreadable < step && step < details && details < missing);
+            // What failed first.
+            let steps = &page[at(&page, "id=\"steps\"")..];
+            assert!(at(steps, ">boots<") < at(steps, ">clippy<"));
+        }
     }
 
     #[test]
-    fn charts_have_words_and_tables_have_their_numbers() {
+    fn tables_of_ratios_have_words_and_bars() {
         let work = tempfile::tempdir().unwrap();
-        let mut bench = bench("text");
-        bench["guest"]["6.12 x86_64"][0]["group"] = "whole finit_module(2), instructions".into();
-        save(work.path(), "bench.json", &bench);
+        save(work.path(), "bench.json", &bench("text"));
         let page = made_of(work.path());
-        assert_eq!(page.matches("<svg role=\"img\"").count(), 5);
-        assert_eq!(page.matches("<desc ").count(), 5);
-        for (number, table) in [
-            ("1.625", "1.625"),
-            ("0.400", "0.400"),
-            ("5.239", "5.239"),
-            ("1.140", "1.140"),
-        ] {
-            at(&page, &format!(">{number}"));
-            at(&page, &format!("<td class=\"number\">{table}</td>"));
+        assert_eq!(page.matches("<table class=\"ratios\"").count(), 3);
+        // One has no ratio.
+        assert_eq!(page.matches("<div class=\"bar\"").count(), 3);
+        for number in ["1.625", "0.400", "5.239", "1.500"] {
+            at(&page, &format!("<td class=\"number\">{number}</td>"));
         }
         at(&page, "<td class=\"number\">20,000</td>");
         at(&page, "<td class=\"number\">-12</td>");
-        at(
-            &page,
-            "at most 1.15: <span class=\"mark bad\">MISSED</span>",
-        );
-        at(&page, "at most half of C: met");
-        assert_eq!(page.matches("<line class=\"goal\"").count(), 3);
+        at(&page, "text: <span class=\"mark bad\">MISSED</span>");
+        at(&page, "text: met");
+        assert_eq!(page.matches("<div class=\"goal\"").count(), 2);
         let mut ids: Vec<&str> = page
             .split(" id=\"")
             .skip(1)
@@ -622,7 +446,7 @@ mod tests {
             record.save(work.path()).unwrap();
         }
         let page = made_of(work.path());
-        at(&page, "8,280 cases");
+        at(&page, "8,280 insertions");
         assert!(page.len() < 4_000_000, "{}", page.len());
     }
 }

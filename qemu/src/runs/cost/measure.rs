@@ -55,16 +55,12 @@ impl Measurement<'_> {
             measure(arch, &rust.path(IMAGE), &inputs, "rust")?,
         ];
         let series = &c.series;
-        let beside = |kernel: &Kernel, suffix| {
-            let name = format!("objects-{series}-{}{suffix}", arch.name);
-            kernel.directory.with_file_name(name)
-        };
-        let sizes = Sizes::read(&beside(&c, "-c"), &beside(&rust, ""))?;
+        let sizes = Sizes::read(&c.objects(arch, C)?, &rust.objects(arch, PERMISSIVE)?)?;
 
         println!("Linux {series}, {}", arch.name);
         let value = report(&costs, &sizes)?;
         let kernel = format!("{series} {}", arch.name);
-        save_figures(self.json, &["guest", &kernel], value)?;
+        save_figures(self.json, &["guest", &kernel], &value)?;
 
         let keyless = kernel_of(given[3], KEYLESS)?;
         let both = kernel_of(given[2], HASHES)?;
@@ -77,7 +73,7 @@ impl Measurement<'_> {
         ];
         let objects = [&rust, &keyless, &both].map(|kernel| code_size(&kernel.path("modsig.o")));
         let value = report_proofs(&costs[1], &by_hashes, objects)?;
-        save_figures(self.json, &["guest-hashes", &kernel], value)
+        save_figures(self.json, &["guest-hashes", &kernel], &value)
     }
 }
 

@@ -30,7 +30,7 @@
 //! - signature = `Good` - `Unsigned` - all others; the fixed part of the blacklist is in it
 
 mod measure;
-mod proofs;
+pub mod proofs;
 mod report;
 
 pub use measure::Measurement;
@@ -535,7 +535,7 @@ struct Section<'a> {
 fn sections(path: &Path, mut show: impl FnMut(&Section<'_>)) -> Result<()> {
     let object = fs::read(path).with_context(|| {
         format!(
-            "{}: cannot read; kernel-build leaves it beside the kernel",
+            "{}: cannot read; scripts/build/kernel leaves it in its tree",
             path.display()
         )
     })?;

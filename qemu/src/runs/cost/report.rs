@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables that `make bench` prints of what the guests have counted, and the same as JSON.
+//! The tables that `make bench` prints of what the guests have counted, and the same for the report.
 
 use anyhow::Result;
-use serde_json::{json, Value};
+use modsig_testing::results::{Goal, Measured, Row, Table};
+use serde_json::json;
 
 use super::{
     proofs::{self, PROOF},
@@ -20,72 +21,45 @@ fn size_name(size: usize) -> String {
     }
 }
 
-/// What a ratio is to be.
-#[derive(Clone, Copy)]
-struct Goal {
-    reached: bool,
-    /// The ratio that is just good enough.
-    at: f64,
-    words: &'static str,
+fn goal(reached: bool, at: f64, words: &str) -> Option<Goal> {
+    Some(Goal {
+        words: words.to_owned(),
+        at,
+        reached,
+    })
 }
 
-impl Goal {
-    /// What is printed behind a row that has a goal.
-    fn verdict(goal: Option<Goal>) -> String {
-        match goal {
-            Some(goal) if goal.reached => format!("ok: {}", goal.words),
-            Some(goal) => format!("MISSED: {}", goal.words),
-            None => String::new(),
-        }
-    }
-
-    /// How many goals were missed.
-    fn missed(goal: Option<Goal>) -> usize {
-        usize::from(goal.is_some_and(|goal| !goal.reached))
-    }
-
-    /// Adds it to a row of JSON.
-    fn add(goal: Option<Goal>, mut row: Value) -> Value {
-        row["goal"] = goal.map(|goal| goal.words).into();
-        row["at"] = goal.map(|goal| goal.at).into();
-        row["reached"] = goal.map(|goal| goal.reached).into();
-        row
-    }
-}
-
-/// The table that is printed, and the same as JSON.
+/// The tables that are printed, of C and Rust.
 #[derive(Default)]
-struct Table {
-    /// What the rows that follow are of.
-    group: String,
-    rows: Vec<Value>,
-    missed: usize,
-}
+struct Printed(Vec<Table>);
 
-impl Table {
+impl Printed {
     fn heading(&mut self, name: &str) {
-        name.clone_into(&mut self.group);
         println!("\n{name:44} {:>12} {:>12} {:>7}", "C", "Rust", "Rust/C");
+        self.0
+            .push(Table::new(name, &["C", "modsig"], "modsig : C"));
     }
 
     /// A row: what C and Rust take, and what the goal says of that, if there is one.
     fn row(&mut self, name: &str, [c, rust]: [f64; 2], goal: Option<Goal>) {
         let ratio = (c.round() > 0.0).then(|| rust / c);
         let shown = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
-        let verdict = Goal::verdict(goal);
+        let verdict = Goal::verdict(goal.as_ref());
         let line = format!("{name:44} {c:12.0} {rust:12.0} {shown:>7}  {verdict}");
         println!("{}", line.trim_end());
-        self.missed += Goal::missed(goal);
-        let row = json!({
-            "group": self.group, "what": name,
-            "c": c.round(), "rust": rust.round(), "ratio": ratio,
-        });
-        self.rows.push(Goal::add(goal, row));
+        if let Some(table) = self.0.last_mut() {
+            table.rows.push(Row {
+                what: name.to_owned(),
+                numbers: vec![c.round(), rust.round()],
+                ratio,
+                goal,
+            });
+        }
     }
 }
 
-pub(super) fn report(costs: &[Costs; 2], sizes: &Sizes) -> Result<Value> {
-    let mut table = Table::default();
+pub(super) fn report(costs: &[Costs; 2], sizes: &Sizes) -> Result<Measured> {
+    let mut table = Printed::default();
     totals(&mut table, costs)?;
     stages(&mut table, costs)?;
 
@@ -100,12 +74,16 @@ pub(super) fn report(costs: &[Costs; 2], sizes: &Sizes) -> Result<Value> {
         c += more as f64;
         table.row(name, [c, rust], None);
     }
-    println!("\nbench: {} goals missed", table.missed);
-    Ok(table.rows.into())
+    let measured = Measured {
+        tables: table.0,
+        ..Measured::default()
+    };
+    println!("\nbench: {} goals missed", measured.missed());
+    Ok(measured)
 }
 
 /// Whole calls.
-fn totals(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
+fn totals(table: &mut Printed, costs: &[Costs; 2]) -> Result<()> {
     table.heading("whole finit_module(2), instructions");
     for size in SIZES {
         let mut files = vec![(0, Stop::Unsigned, "unsigned".to_owned())];
@@ -134,8 +112,7 @@ fn totals(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
                 } else {
                     (at_most_c, "at most C")
                 };
-                let at = 1.0;
-                table.row(&name, both, Some(Goal { reached, at, words }));
+                table.row(&name, both, goal(reached, 1.0, words));
             }
         }
     }
@@ -144,7 +121,7 @@ fn totals(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
 
 /// Stages. All but the digests cost the same for any size; so they are taken from the smallest,
 /// where the least else is counted with them.
-fn stages(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
+fn stages(table: &mut Printed, costs: &[Costs; 2]) -> Result<()> {
     for (signer, (key, digest)) in SIGNERS.into_iter().enumerate() {
         table.heading(&format!("stages of {key}/{digest}, instructions"));
         let at = |size| -> Result<[Stages; 2]> {
@@ -156,12 +133,8 @@ fn stages(table: &mut Table, costs: &[Costs; 2]) -> Result<()> {
         let small = at(SIZES[0])?;
         table.row("trailer", small.map(|stages| stages.trailer), None);
         let parse = small.map(|stages| stages.parse);
-        let goal = Goal {
-            reached: parse[1] <= 0.5 * parse[0],
-            at: 0.5,
-            words: "at most half of C",
-        };
-        table.row("parse", parse, Some(goal));
+        let half = goal(parse[1] <= 0.5 * parse[0], 0.5, "at most half of C");
+        table.row("parse", parse, half);
         table.row("key lookup", small.map(|stages| stages.lookup), None);
         for size in SIZES {
             let name = format!("digest, {}", size_name(size));
@@ -186,7 +159,7 @@ pub(super) fn report_proofs(
     signatures: &Costs,
     [keyless, both]: &[Costs; 2],
     objects: [Result<u64>; 3],
-) -> Result<Value> {
+) -> Result<Measured> {
     let good = |costs: &Costs, size, signer| -> Result<f64> {
         let key = Key {
             size,
@@ -196,13 +169,13 @@ pub(super) fn report_proofs(
         };
         Ok(costs.total(&key)? as f64)
     };
-    let mut missed = 0;
 
-    let mut wholes = vec![];
+    let title = "whole finit_module(2), instructions";
     println!(
-        "\n{:36} {:>12} {:>12} {:>12} {:>8}",
-        "whole finit_module(2), instructions", "proof", "RSA-4096", "P-384", "RSA"
+        "\n{title:36} {:>12} {:>12} {:>12} {:>8}",
+        "proof", "RSA-4096", "P-384", "RSA"
     );
+    let mut wholes = Table::new(title, &["proof", "RSA-4096", "P-384"], "RSA-4096 : proof");
     let kernels = [
         ("no keys; RSA: no hashes", keyless, signatures),
         ("hashes and keys", both, both),
@@ -213,58 +186,57 @@ pub(super) fn report_proofs(
             let [rsa, p384] = [0, 1].map(|signer| good(by_keys, size, signer));
             let (rsa, p384) = (rsa?, p384?);
             let ratio = rsa / proof;
-            let wanted = size == SIZES[0] && std::ptr::eq(by_hashes, keyless);
-            let goal = wanted.then_some(Goal {
-                reached: ratio >= 6.0,
-                at: 6.0,
-                words: "RSA at least 6 times that",
-            });
-            missed += Goal::missed(goal);
+            let goal = match size == SIZES[0] && std::ptr::eq(by_hashes, keyless) {
+                true => goal(ratio >= 6.0, 6.0, "RSA at least 6 times that"),
+                false => None,
+            };
+            let what = format!("{}, {name}", size_name(size));
             let row = format!(
-                "{:36} {proof:12.0} {rsa:12.0} {p384:12.0} {ratio:8.2}  {}",
-                format!("{}, {name}", size_name(size)),
-                Goal::verdict(goal)
+                "{what:36} {proof:12.0} {rsa:12.0} {p384:12.0} {ratio:8.2}  {}",
+                Goal::verdict(goal.as_ref())
             );
             println!("{}", row.trim_end());
-            let row = json!({
-                "size": size, "kernels": name, "proof": proof, "rsa4096": rsa, "p384": p384,
-                "ratio": ratio,
+            wholes.rows.push(Row {
+                what,
+                numbers: vec![proof, rsa, p384],
+                ratio: Some(ratio),
+                goal,
             });
-            wholes.push(Goal::add(goal, row));
         }
     }
 
-    let mut stages = vec![];
+    let title = "stages of a proof, instructions";
     println!(
-        "\n{:36} {:>12} {:>12} {:>12} {:>8}",
-        "stages of a proof, instructions", "SHA-256", "all else", "blacklist", "else"
+        "\n{title:36} {:>12} {:>12} {:>12} {:>8}",
+        "SHA-256", "all else", "blacklist", "else"
     );
+    let columns = ["SHA-256", "all else", "blacklist"];
+    let mut stages = Table::new(title, &columns, "all but the blacklist : SHA-256");
     for (name, costs) in [("no keys", keyless), ("hashes and keys", both)] {
         for size in SIZES {
             let of = costs.proof(size)?;
             let share = of.rest / of.digest;
-            let wanted = size == SIZES[1] && std::ptr::eq(costs, keyless);
-            let goal = wanted.then_some(Goal {
-                reached: share <= 0.05,
-                at: 1.05,
-                words: "at most 5 % over SHA-256",
-            });
-            missed += Goal::missed(goal);
+            let goal = match size == SIZES[1] && std::ptr::eq(costs, keyless) {
+                true => goal(share <= 0.05, 1.05, "at most 5 % over SHA-256"),
+                false => None,
+            };
+            let what = format!("{}, {name}", size_name(size));
+            let numbers = [of.digest, of.rest, of.blacklist];
             let row = format!(
-                "{:36} {:12.0} {:12.0} {:12.0} {:7.2}%  {}",
-                format!("{}, {name}", size_name(size)),
-                of.digest,
-                of.rest,
-                of.blacklist,
+                "{what:36} {:12.0} {:12.0} {:12.0} {:7.2}%  {}",
+                numbers[0],
+                numbers[1],
+                numbers[2],
                 100.0 * share,
-                Goal::verdict(goal)
+                Goal::verdict(goal.as_ref())
             );
             println!("{}", row.trim_end());
-            let row = json!({
-                "size": size, "kernel": name, "sha256": of.digest.round(), "rest": of.rest.round(),
-                "blacklist": of.blacklist.round(), "share": share,
+            stages.rows.push(Row {
+                what,
+                numbers: numbers.map(f64::round).to_vec(),
+                ratio: Some(1.0 + share),
+                goal,
             });
-            stages.push(Goal::add(goal, row));
         }
     }
 
@@ -276,9 +248,16 @@ pub(super) fn report_proofs(
         proofs::LEAVES / 2
     );
     println!("octets of code: keys {keys_only}, hashes {hashes_only}, both {all}");
-    println!("\nbench: {missed} goals missed");
-    Ok(json!({
-        "whole": wholes, "stages": stages, "appended": appended,
-        "code": { "keys": keys_only, "hashes": hashes_only, "both": all },
-    }))
+    let measured = Measured {
+        note: format!(
+            "Behind each module stand {appended} octets. Octets of code: with keys {keys_only}, with hashes {hashes_only}, with both {all}."
+        ),
+        tables: vec![wholes, stages],
+        more: json!({
+            "appended": appended,
+            "code": { "keys": keys_only, "hashes": hashes_only, "both": all },
+        }),
+    };
+    println!("\nbench: {} goals missed", measured.missed());
+    Ok(measured)
 }

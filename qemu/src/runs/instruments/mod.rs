@@ -127,8 +127,7 @@ impl<'a> Run<'a> {
         self.step("show /proc/lockdep_stats");
         self.step("show /proc/modules");
         self.step("show /sys/devices/system/cpu/online");
-        let image = self.kernel.path(IMAGE);
-        let mut guest = self.harness.guest(self.kernel, &image, self.name);
+        let mut guest = self.harness.guest(self.kernel, IMAGE, self.name);
         guest.append = self.append.to_owned();
         guest.options = self.options;
         guest.program("instruments")?;

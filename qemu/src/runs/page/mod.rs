@@ -14,23 +14,20 @@ use std::{
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
     process::{self, Stdio},
-    time::Instant,
 };
 
 use anyhow::{ensure, Context, Result};
 use modsig_testing::{
-    results::{write, Stamp},
     script::{path_of, script},
     vm::{self, Arch},
 };
 use rustix::fs::FlockOperation;
-use serde::{Deserialize, Serialize};
 
 use self::{
     plan::{Command, Plan, Step},
     shown::Known,
 };
-use crate::machine::guest::Guest;
+use crate::{machine::guest::Guest, runs::outcome::Outcome};
 
 /// Where the pages are.
 fn pages() -> PathBuf {
@@ -73,39 +70,6 @@ impl Page {
     }
 }
 
-/// What came of one, for `make report`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The kernel's series.
-    pub series: String,
-    /// The architecture.
-    pub arch: String,
-    /// The page.
-    pub name: String,
-    /// Its heading.
-    pub title: String,
-    /// How many commands were run.
-    pub steps: usize,
-    /// Whether what came of all of them is what the page says.
-    pub good: bool,
-    /// How long it took.
-    pub seconds: f64,
-    /// When it ended, and of which sources.
-    #[serde(flatten)]
-    pub stamp: Stamp,
-}
-
-impl Outcome {
-    /// Writes it into its file in a directory, in place of an earlier one.
-    fn save(&self, directory: &Path) -> Result<()> {
-        let Outcome {
-            series, arch, name, ..
-        } = self;
-        let path = directory.join(format!("scenario-{series}-{arch}-{name}.json"));
-        write(&path, &(serde_json::to_string_pretty(self)? + "\n"))
-    }
-}
-
 /// How pages are followed.
 pub struct Runner {
     arch: Arch,
@@ -143,45 +107,33 @@ impl Runner {
 
     /// Follows one, and says whether all was as its page says.
     pub fn follow(&self, page: &Page) -> Result<bool> {
-        let start = Instant::now();
-        let mut seen = Seen {
-            series: self.kernel.clone(),
-            ..Seen::default()
-        };
-        let result = self.try_follow(page, &mut seen);
-        let good = result.is_ok();
+        let Page { name, title, .. } = page;
+        let mut outcome = Outcome::begin("scenario", name, title, &self.kernel, self.arch.name);
+        let mut seen = Seen::default();
+        let result = self.try_follow(page, &mut seen, &mut outcome.series);
         if let Err(error) = &result {
-            println!("FAIL  {}: {error:#}", page.name);
+            println!("FAIL  {name}: {error:#}");
         }
-        let outcome = Outcome {
-            series: seen.series,
-            arch: self.arch.name.to_owned(),
-            name: page.name.clone(),
-            title: page.title.clone(),
-            steps: seen.steps,
-            good,
-            seconds: start.elapsed().as_secs_f64(),
-            stamp: Stamp::now(),
-        };
+        outcome.good = result.is_ok();
+        outcome.said = format!("{} steps", seen.steps);
+        outcome.end(&result, Path::new("build"))?;
         println!(
-            "{:4}  {}: {} steps, {:.0} s",
-            if good { "ok" } else { "FAIL" },
-            outcome.name,
-            outcome.steps,
+            "{:4}  {name}: {}, {:.0} s",
+            if outcome.good { "ok" } else { "FAIL" },
+            outcome.said,
             outcome.seconds
         );
-        outcome.save(Path::new("build"))?;
-        Ok(good)
+        Ok(outcome.good)
     }
 
-    fn try_follow(&self, page: &Page, seen: &mut Seen) -> Result<()> {
+    fn try_follow(&self, page: &Page, seen: &mut Seen, known: &mut String) -> Result<()> {
         let text = fs::read_to_string(&page.path)?;
         let plan = Plan::parse(&text)?;
         let source = script("get/kernel-source", &[&self.kernel])?;
         let name = source.file_name().and_then(|name| name.to_str());
         let series = name.and_then(|name| name.strip_prefix("linux-"));
         let series = series.context("get/kernel-source printed something odd")?;
-        series.clone_into(&mut seen.series);
+        series.clone_into(known);
         let _lock = self.lock(series, &page.name)?;
         let directory = script("build/page-tree", &[series, self.arch.name, &page.name])?;
         let mut place = Place {
@@ -360,8 +312,6 @@ impl Runner {
 /// What was seen on the way.
 #[derive(Default)]
 struct Seen {
-    /// The kernel's series: as asked for, until it is known.
-    series: String,
     steps: usize,
     /// For values that the page shows, those of this run.
     known: Known,
