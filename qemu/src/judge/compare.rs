@@ -2,11 +2,15 @@
 
 //! Which of two kernels was the stricter with a file, and whether it may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use modsig::verify::Error;
 
 use crate::verdict::compare::Verdict;
+
+/// Linux's numbers for what does not parse.
+const EBADMSG: u32 = 74;
+const EINVAL: u32 = 22;
 
 /// What the verifier in Rust is to the one in C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,11 +97,155 @@ impl Documented {
         documented
     }
 
+    /// Whether it names this reason at all.
+    pub fn names(&self, reason: &str) -> bool {
+        self.always.contains(reason) || self.behind_unknown.contains(reason)
+    }
+
     /// Whether Rust may be stricter than these verdicts of C's for this reason.
     pub fn allows(&self, reason: &str, c: &[Verdict]) -> bool {
         self.always.contains(reason)
             || (self.behind_unknown.contains(reason) && !c.contains(&Verdict::Loads))
     }
+}
+
+/// How much of a corpus has to come out as it does for a run to say anything, in percent of all cases:
+/// in every mode each kernel lets in, and each refuses. What there is today is more than twice that.
+const FLOORS: Floors = Floors {
+    both_load: 5,
+    both_refuse: 30,
+};
+
+struct Floors {
+    both_load: usize,
+    both_refuse: usize,
+}
+
+/// What is wrong with a run as such: a kernel that lets in nothing, or everything, is nowhere weaker than
+/// another. The verdicts are by mode, and in each by case.
+pub fn says_nothing(modes: &[&str], c: &[Vec<Verdict>], rust: &[Vec<Verdict>]) -> Vec<String> {
+    let mut wrong = vec![];
+    for (mode, (c, rust)) in modes.iter().zip(c.iter().zip(rust)) {
+        let count = |wanted: fn(&Verdict) -> bool| {
+            let both = c.iter().zip(rust);
+            both.filter(|(c, rust)| wanted(c) && wanted(rust)).count()
+        };
+        for (what, floor, found) in [
+            (
+                "let in clean",
+                FLOORS.both_load,
+                count(|verdict| *verdict == Verdict::Loads),
+            ),
+            (
+                "refused",
+                FLOORS.both_refuse,
+                count(|verdict| matches!(verdict, Verdict::Refused(_))),
+            ),
+        ] {
+            if found * 100 < floor * c.len() {
+                wrong.push(format!(
+                    "{mode}: of {} cases only {found} are {what} by both kernels, less than {floor} %",
+                    c.len()
+                ));
+            }
+        }
+    }
+    wrong
+}
+
+/// A hole of the C verifier, as `Documentation/differences.md` names them.
+struct Hole {
+    letter: char,
+    /// How many of its cases C lets in, and how many, which are like them, it refuses, if they are
+    /// not only let in with taint: for 6.12, and for later series.
+    lets_in: [usize; 2],
+    refuses: [usize; 2],
+}
+
+/// All of them. Hole A is there where a digest is missing, which is SHA-1 in 6.12's test kernels; E is of
+/// ML-DSA, which 6.12 does not have.
+const HOLES: [Hole; 6] = [
+    Hole {
+        letter: 'A',
+        lets_in: [6, 0],
+        refuses: [42, 48],
+    },
+    Hole {
+        letter: 'B',
+        lets_in: [5, 5],
+        refuses: [2, 2],
+    },
+    Hole {
+        letter: 'C',
+        lets_in: [4, 4],
+        refuses: [2, 2],
+    },
+    Hole {
+        letter: 'D',
+        lets_in: [3, 3],
+        refuses: [1, 1],
+    },
+    Hole {
+        letter: 'E',
+        lets_in: [0, 1],
+        refuses: [0, 0],
+    },
+    Hole {
+        letter: 'F',
+        lets_in: [7, 7],
+        refuses: [23, 23],
+    },
+];
+
+/// The letter of the hole that a case is of, by its name.
+pub fn hole(name: &str) -> Option<char> {
+    name.split_once("hole ")?.1.chars().next()
+}
+
+/// What is wrong with the cases that C lets in and should not, and those like them that it refuses: these
+/// have to be as many as ever, and ours has to refuse what C lets in. `cases` are names, and the
+/// permissive kernels' verdicts, C's and ours.
+pub fn holes<'a>(
+    series_is_6_12: bool,
+    cases: impl Iterator<Item = (&'a str, &'a Verdict, &'a Verdict)>,
+) -> Vec<String> {
+    let mut counts: BTreeMap<char, [usize; 2]> = BTreeMap::new();
+    let mut wrong = vec![];
+    for (name, c, rust) in cases {
+        let Some(letter) = hole(name) else { continue };
+        let count = counts.entry(letter).or_default();
+        match (c, rust) {
+            (Verdict::Refused(_), Verdict::Refused(_)) => count[1] += 1,
+            (_, Verdict::Refused(_)) => count[0] += 1,
+            // What is no hole here: of an algorithm that the kernel does not have.
+            (Verdict::Taints(one), Verdict::Taints(other)) if one == other => {}
+            _ => wrong.push(format!("{name}: C {c}, Rust {rust}")),
+        }
+    }
+    let series = usize::from(!series_is_6_12);
+    for known in HOLES {
+        let expected = [known.lets_in[series], known.refuses[series]];
+        let found = counts.remove(&known.letter).unwrap_or_default();
+        if found != expected {
+            wrong.push(format!(
+                "hole {}: C lets in {} cases and refuses {} like them, where it was {} and {}: the tree has changed, or the cases no longer come to it",
+                known.letter, found[0], found[1], expected[0], expected[1]
+            ));
+        }
+    }
+    wrong.extend(
+        counts
+            .keys()
+            .map(|letter| format!("hole {letter}: of which nothing is known")),
+    );
+    wrong
+}
+
+/// Whether both may refuse, with these two numbers. What does not parse is EBADMSG or EINVAL, and an input
+/// with two faults may be refused for the other one (`Documentation/differences.md`, "Order").
+pub fn numbers_may_differ(c: u32, rust: u32, reason: &str, documented: &Documented) -> bool {
+    let does_not_parse = |errno| [EBADMSG, EINVAL].contains(&errno);
+    c == rust || (does_not_parse(c) && does_not_parse(rust)) || documented.names(reason)
 }
 
 #[cfg(test)]
@@ -172,5 +320,83 @@ mod tests {
         }
         assert!(documented.allows("F", &tainted));
         assert!(!documented.allows("F", &loads));
+    }
+
+    #[test]
+    fn kernels_that_refuse_or_let_in_everything_say_nothing() {
+        let (loads, refused) = (Verdict::Loads, Verdict::Refused(74));
+        let half: Vec<_> = (0..100)
+            .map(|n| [&loads, &refused][n % 2].clone())
+            .collect();
+        let [all, none] = [&loads, &refused].map(|verdict| vec![verdict.clone(); 100]);
+        let tainted = vec![taints("E"); 100];
+        let good = [half.clone(), half.clone()];
+        assert_eq!(
+            says_nothing(&["one", "two"], &good, &good),
+            Vec::<String>::new()
+        );
+        for bad in [all, none, tainted] {
+            for (c, rust) in [(&half, &bad), (&bad, &half), (&bad, &bad)] {
+                let wrong = says_nothing(
+                    &["one", "two"],
+                    &[half.clone(), c.clone()],
+                    &[half.clone(), rust.clone()],
+                );
+                assert!(!wrong.is_empty());
+                assert!(
+                    wrong.iter().all(|line| line.starts_with("two: ")),
+                    "{wrong:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn holes_are_let_in_by_c_as_often_as_ever_and_never_by_ours() {
+        let (loads, refused) = (Verdict::Loads, Verdict::Refused(129));
+        let mut cases: Vec<(String, Verdict, Verdict)> = vec![];
+        for known in &HOLES {
+            let each = |of: usize, what, c: &Verdict| {
+                let name = |n| format!("class 14: hole {}: {what} {n}", known.letter);
+                let case = |n| (name(n), c.clone(), refused.clone());
+                (0..of).map(case).collect::<Vec<_>>()
+            };
+            cases.extend(each(known.lets_in[0], "let in", &loads));
+            cases.extend(each(known.refuses[0], "refused", &refused));
+        }
+        let judge = |cases: &[(String, Verdict, Verdict)]| {
+            holes(
+                true,
+                cases.iter().map(|(name, c, rust)| (name.as_str(), c, rust)),
+            )
+        };
+        assert_eq!(judge(&cases), Vec::<String>::new());
+        // C refuses one that it let in; one is gone; one is let in by ours.
+        let at = cases
+            .iter()
+            .position(|(name, ..)| name.contains("B: let in"))
+            .unwrap();
+        let mut changed = cases.clone();
+        changed[at].1 = refused.clone();
+        assert!(judge(&changed)[0].starts_with("hole B: C lets in 4 cases and refuses 3"));
+        changed = cases.clone();
+        changed.remove(at);
+        assert!(judge(&changed)[0].starts_with("hole B: C lets in 4 cases and refuses 2"));
+        changed = cases.clone();
+        changed[at].2 = loads.clone();
+        assert!(judge(&changed)[0].ends_with("C loads, Rust loads"));
+        changed = cases;
+        changed.push(("hole Z: new".into(), loads, refused));
+        assert!(judge(&changed)[0].starts_with("hole Z"));
+    }
+
+    #[test]
+    fn numbers_differ_for_reasons_that_are_documented_only() {
+        let documented = Documented::parse("## Stricter\n\n| reason |\n|---|\n| `Known` |\n");
+        assert!(numbers_may_differ(129, 129, "Other", &documented));
+        assert!(numbers_may_differ(EBADMSG, EINVAL, "Other", &documented));
+        assert!(numbers_may_differ(129, EBADMSG, "Known", &documented));
+        assert!(!numbers_may_differ(129, EBADMSG, "Other", &documented));
+        assert!(!numbers_may_differ(EINVAL, 129, "Other", &documented));
     }
 }

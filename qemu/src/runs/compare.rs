@@ -134,7 +134,8 @@ impl Comparison<'_> {
         }
         let [of_c, of_rust] = verdicts;
         let host = host(&keys, &c.series, None)?;
-        report(&name, &corpus, &host, &of_c, &of_rust, outcome)
+        let old = c.series.is_6_12();
+        report(&name, &corpus, &host, old, &of_c, &of_rust, outcome)
     }
 
     fn corpus(&self, keys: &Path, kernel: &Kernel) -> Result<Corpus> {
@@ -145,6 +146,7 @@ impl Comparison<'_> {
         classes::add(&kitchen, &mut corpus)?;
         mutants::add(&kitchen, self.seed, &mut corpus)?;
         suites::add(&kitchen, &script("get/vectors", &[])?, &mut corpus)?;
+        corpus.is_whole()?;
         if self.reduced {
             corpus.thin(REDUCED);
         }
@@ -170,6 +172,7 @@ fn report(
     name: &str,
     corpus: &Corpus,
     host: &Host,
+    series_is_6_12: bool,
     c: &[Vec<Verdict>],
     rust: &[Vec<Verdict>],
     outcome: &mut Outcome,
@@ -182,6 +185,11 @@ fn report(
     let mut stricter: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut errnos: BTreeMap<(Verdict, Verdict, String), usize> = BTreeMap::new();
     let mut listing = String::new();
+    let named = |index: usize| corpus.cases[index].name.as_str();
+    let permissive = (c[0].iter()).zip(&rust[0]).enumerate();
+    let holes = permissive.map(|(index, (c, rust))| (named(index), c, rust));
+    let mut broken = judge::says_nothing(&MODES.map(mode_name), c, rust);
+    broken.extend(judge::holes(series_is_6_12, holes));
     for (index, case) in corpus.cases.iter().enumerate() {
         let of = |verdicts: &[Vec<Verdict>]| -> Vec<Verdict> {
             verdicts.iter().map(|mode| mode[index].clone()).collect()
@@ -191,6 +199,9 @@ fn report(
         for (c, rust) in of_c.iter().zip(&of_rust) {
             if let (Verdict::Refused(one), Verdict::Refused(other)) = (c, rust) {
                 if one != other {
+                    if !judge::numbers_may_differ(*one, *other, &reason, &documented) {
+                        undocumented.push(format!("{reason}: {}: C {c}, Rust {rust}", case.name));
+                    }
                     let key = (c.clone(), rust.clone(), reason.clone());
                     *errnos.entry(key).or_default() += 1;
                 }
@@ -243,12 +254,15 @@ fn report(
     }
     if !undocumented.is_empty() {
         println!(
-            "\nStricter for a reason that {} does not name:",
+            "\nStricter, or refused with another number, for a reason that {} does not name:",
             path.display()
         );
     }
     for line in &undocumented {
         println!("  {line}");
+    }
+    for line in &broken {
+        println!("\nNOT COMPARED: {line}");
     }
     let total = corpus.cases.len();
     let strict: usize = stricter.values().map(Vec::len).sum();
@@ -256,13 +270,19 @@ fn report(
         "cases={total} same={same} stricter={strict} weaker={}",
         weaker.len()
     );
-    println!("\ncompare: {}", outcome.said);
-    outcome.good = weaker.is_empty() && undocumented.is_empty();
+    let numbers: usize = errnos.values().sum();
+    println!("\nRefused by both with different numbers, over all modes: {numbers}");
+    println!("compare: {}", outcome.said);
+    outcome.good = weaker.is_empty() && undocumented.is_empty() && broken.is_empty();
     let weaker = weaker.iter().map(|(index, verdicts)| {
         let name = &corpus.cases[*index].name;
         format!("weaker: {name}: {verdicts}")
     });
     let undocumented = undocumented.iter().map(|line| format!("stricter: {line}"));
-    outcome.details = weaker.chain(undocumented).collect();
+    outcome.details = broken
+        .into_iter()
+        .chain(weaker)
+        .chain(undocumented)
+        .collect();
     Ok(())
 }

@@ -92,6 +92,23 @@ impl Corpus {
         });
     }
 
+    /// Whether nothing has got lost of it: as many cases, in as many kinds, as there have been.
+    pub fn is_whole(&self) -> Result<()> {
+        let kinds: BTreeMap<&str, usize> =
+            self.cases.iter().fold(BTreeMap::new(), |mut kinds, case| {
+                let kind = case.name.split(':').next().unwrap_or_default();
+                *kinds.entry(kind).or_default() += 1;
+                kinds
+            });
+        ensure!(
+            self.cases.len() >= CASES && kinds.len() >= KINDS,
+            "a corpus of {} cases of {} kinds, where there have been {CASES} of {KINDS}",
+            self.cases.len(),
+            kinds.len()
+        );
+        Ok(())
+    }
+
     fn start(&self, case: &Case) -> &[u8] {
         &self.module[..case.keep.unwrap_or(self.module.len())]
     }
@@ -132,6 +149,10 @@ impl Corpus {
         Ok(out)
     }
 }
+
+/// How many cases there are at least, and how many kinds of them. A change that adds some raises these.
+const CASES: usize = 13_600;
+const KINDS: usize = 50;
 
 /// Octets of the guest's buffer.
 const GUEST_LIMIT: usize = 64 << 20;

@@ -2,7 +2,7 @@
 
 //! Seeded mutants of several good messages.
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::signer::SignerIdForm;
 
@@ -16,6 +16,9 @@ use super::{
 
 /// How many mutants there are of a message.
 const EACH: usize = 700;
+
+/// How many of them differ from it, at least.
+const LEAST: usize = 500;
 
 /// Adds mutants: any operation on any element.
 pub fn add(kitchen: &Kitchen, seed: u64, out: &mut Corpus) -> Result<()> {
@@ -55,6 +58,7 @@ pub fn add(kitchen: &Kitchen, seed: u64, out: &mut Corpus) -> Result<()> {
         // All of them as often as it takes, and in the last round those that chance has in front.
         rng.shuffle(&mut pairs);
         let pairs = pairs.into_iter().cycle().take(EACH);
+        let before = out.cases.len();
         for (path, operation) in pairs {
             if let Some(mutant) = mutate(&root, path, operation, &mut rng) {
                 out.message(
@@ -63,6 +67,9 @@ pub fn add(kitchen: &Kitchen, seed: u64, out: &mut Corpus) -> Result<()> {
                 )?;
             }
         }
+        // Some operations leave some elements as they are.
+        let made = out.cases.len() - before;
+        ensure!(made >= LEAST, "only {made} mutants of {name} of {LEAST}");
     }
     Ok(())
 }
