@@ -265,11 +265,13 @@ impl<'a> Extensions<'a> {
     }
 }
 
-/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet.
+/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet. C takes the third
+/// octet of the encoding for the number of unused bits, which in a long one is part of the length: it
+/// refuses 128 octets, and takes 256. Nobody has a use for so many bits, so all long ones are refused.
 fn key_usage(value: &mut Reader<'_>) -> Result<(), Error> {
     let bits = value.element(der::BIT_STRING)?;
     match bits.content {
-        [0..=7, _, ..] => Ok(()),
+        [0..=7, _, ..] if bits.content.len() <= SHORT => Ok(()),
         _ => Err(Error::BadBitString(bits.at)),
     }
 }
