@@ -16,6 +16,10 @@ help: ## list the targets
 setup: ## install what is missing (Debian 12 and 13)
 	@scripts/setup
 
+# All but what has to be compiled, which is a step.
+packages:
+	@scripts/setup --packages
+
 demo: setup ## boot a kernel with modsig, insert good and bad modules [SCENARIO=all] [ARCH=arm64] [KERNEL=7.3]
 ifeq ($(SCENARIO),)
 	$(qemu) boots --arch $(ARCH) --kernel $(KERNEL)
@@ -24,14 +28,14 @@ else
 	$(qemu) page --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
 endif
 
-test: setup ## everything that CI runs; what has not changed since it passed is left [FRESH=1]
+test: packages ## everything that CI runs; what has not changed since it passed is left [FRESH=1]
 	+@$(call run,$(TEST))
 
-test-all: setup ## that, and everything else that can be tested here: hours [FRESH=1]
+test-all: packages ## that, and everything else that can be tested here: hours [FRESH=1]
 	+@$(call run,$(TEST) $(TEST_ALL))
 
-kernels: setup ## build the test kernels of "make test"
-	+@$(call run,$(filter kernel-%,$(TEST)))
+kernels: packages ## build the test kernels of "make test"
+	+@$(call run,bindgen $(filter kernel-%,$(TEST)))
 
 # Two steps at a time.  Each builds with as many jobs as there are processors, since much of what
 # they do (linking, booting, Rust's core) takes one.
@@ -42,7 +46,7 @@ LANES ?= 2
 # The steps.  Documentation/testing.md says what each shows and how long it takes.  They are begun in
 # this order, and each waits for what its rule names.
 PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
-TEST := kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
+TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
 	test-verifier test-harness test-integrate \
@@ -70,7 +74,7 @@ harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/lib/
 scripts := scripts/lib scripts/integrate rust/patches
 # Those that tests by cargo look into.
 test_kernels := 6.12-x86_64-permissive 6.12-x86_64-c 6.12-x86_64-hashes 6.12-x86_64-hashes-only \
-	6.12-arm64-permissive 7.3-x86_64-permissive
+	6.12-arm64-permissive 7.3-x86_64-permissive 7.3-x86_64-hashes
 
 # SERIES, ARCH and the rest of SERIES-ARCH-REST.
 series = $(word 1,$(subst -, ,$(1)))
@@ -84,6 +88,10 @@ $(sort $(filter kernel-%,$(STEPS))): kernel-%: \
 		$$(filter-out kernel-$$*,kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive)
 	$(step) -c "scripts/build/kernel --built $(call target,$*) $(call rest,$*)" -- \
 		scripts/build/kernel $(call target,$*) $(call rest,$*)
+
+bindgen:
+	$(step) -- scripts/setup
+$(filter kernel-%-permissive,$(STEPS)): bindgen
 
 # What is got from elsewhere, before anything wants it.
 downloads:
@@ -212,5 +220,5 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup demo test test-all kernels $(STEPS) compare bench report fuzz asan miri instruments deb integrate \
+.PHONY: help setup packages demo test test-all kernels $(STEPS) compare bench report fuzz asan miri instruments deb integrate \
 	deintegrate clean distclean
