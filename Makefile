@@ -46,6 +46,8 @@ LANES ?= 2
 # The steps.  Documentation/testing.md says what each shows and how long it takes.  They are begun in
 # this order, and each waits for what its rule names.
 PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
+# The developer page compiles most of a kernel anew, without signatures.
+PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,$(filter-out developer,$(PAGES))) page-6.12-arm64-mixed page-6.12-arm64-one-time-key
 TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
@@ -53,16 +55,16 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 	boots-6.12-x86_64 test-kbuild-6.12 \
 	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
 	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
-	check-kernel-6.12 panic-free test-kbuild-7.3 test-hashes test-dkms test-deb \
-	$(PAGES:%=page-6.12-x86_64-%) page-6.12-arm64-mixed page-6.12-arm64-one-time-key
+	check-kernel-6.12 panic-free test-kbuild-7.3 test-hashes test-dkms \
+	$(PAGES_TEST)
 # Those of the full matrix that "make test" does not build.
 MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
 	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug
-TEST_ALL := fuzz-check vendored rust-1.85 \
+TEST_ALL := fuzz-check vendored rust-1.85 test-deb \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all check-kernel-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 instruments-7.3-x86_64 \
-	$(filter-out page-6.12-arm64-mixed page-6.12-arm64-one-time-key,$(PAGES:%=page-6.12-arm64-%)) \
+	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 STEPS := $(TEST) $(TEST_ALL)
 
