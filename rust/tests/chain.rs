@@ -725,6 +725,38 @@ fn extensions_that_matter_are_well_formed() {
     }
 }
 
+/// C reads one octet behind the tag of a key usage as its length, and the next one as the number of
+/// unused bits, which must be less than 8: with a long length that is an octet of the length.
+#[test]
+fn a_key_usage_is_as_short_as_c_reads_it() {
+    // Octets of the content, and whether C takes it, as it was asked (6.12 and 7.3).
+    let lengths = [
+        (2, true),
+        (127, true),
+        (128, false),
+        (129, false),
+        (255, false),
+        (256, true),
+        (2047, true),
+        (2048, false),
+        (4096, false),
+    ];
+    for (length, c_takes_it) in lengths {
+        let mut content = vec![0; length];
+        content[1] = 0x80;
+        let usage = extension(15, &tlv(0x03, &content));
+        let result = beside(&with_extensions(cert(5, 6), &[usage]));
+        if length <= 127 {
+            assert!(c_takes_it);
+            assert_eq!(result, Ok(()), "{length}");
+        } else {
+            // Not weaker; from 256 to 2047, stricter.
+            assert!(matches!(result, Err(Error::LongKeyUsage(_))), "{length}");
+            assert_eq!(result.unwrap_err().class(), Class::BadMessage);
+        }
+    }
+}
+
 #[test]
 fn identifiers_have_a_length_that_keys_have() {
     let long = Cert {

@@ -265,9 +265,14 @@ impl<'a> Extensions<'a> {
     }
 }
 
-/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet.
+/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet. It has nine
+/// bits; C reads one octet behind the tag as its length, and takes the second octet of a longer
+/// length for the number of unused bits.
 fn key_usage(value: &mut Reader<'_>) -> Result<(), Error> {
     let bits = value.element(der::BIT_STRING)?;
+    if bits.content.len() > SHORT {
+        return Err(Error::LongKeyUsage(bits.at));
+    }
     match bits.content {
         [0..=7, _, ..] => Ok(()),
         _ => Err(Error::BadBitString(bits.at)),
