@@ -218,6 +218,21 @@ fn authorities_are_named_by_serial_number_by_key_id_or_both() {
     ] {
         assert_eq!(verdict(&platform, &list(authority), &signers), Ok(()));
     }
+    // Of several names the last directory name counts, as for C.
+    let among = |names: &[Vec<u8>]| {
+        let names = tlv(0xa1, &names.concat());
+        extension(35, &seq(&[&names, &tlv(0x82, &[2])]))
+    };
+    let [right, wrong] = [3, 7].map(|key| tlv(0xa4, &name(key)));
+    let uri = tlv(0x86, b"https://host/");
+    for (names, expected) in [
+        (vec![wrong.clone(), right.clone()], Ok(())),
+        (vec![uri.clone(), right.clone(), uri.clone()], Ok(())),
+        (vec![right, wrong], Err(Error::NoKey)),
+        (vec![uri], Err(Error::NoKey)),
+    ] {
+        assert_eq!(verdict(&platform, &list(among(&names)), &signers), expected);
+    }
     // The serial number finds it, and the key identifier is another's.
     assert_eq!(
         verdict(
@@ -664,6 +679,7 @@ fn every_cut_of_a_certificate_is_refused() {
 fn extensions_that_matter_are_well_formed() {
     let with = |extensions: &[Vec<u8>]| beside(&with_extensions(cert(5, 6), extensions));
     let (skid, usage, constraints, akid) = (14, 15, 19, 35);
+    let other_names = |names: &[u8]| extension(akid, &seq(&[&tlv(0xa1, names)]));
     let good = [
         extension(skid, &tlv(0x04, &[1])),
         extension(skid, &tlv(0x04, &[1; 127])),
@@ -674,11 +690,25 @@ fn extensions_that_matter_are_well_formed() {
         extension(constraints, &seq(&[&tlv(0x01, &[0xff]), &tlv(0x02, &[3])])),
         extension(akid, &seq(&[])),
         extension(akid, &seq(&[&tlv(0x82, &[1])])),
+        // What else may stand beside a directory name, or in its place.
+        other_names(&tlv(0x81, b"user@host")),
+        other_names(&tlv(0x82, b"host")),
+        other_names(&tlv(0x86, b"https://host/")),
+        other_names(&tlv(0x87, &[127, 0, 0, 1])),
+        other_names(&tlv(0x88, UNKNOWN)),
+        other_names(&tlv(0xa0, &[oid(UNKNOWN), tlv(0xa0, &seq(&[]))].concat())),
+        other_names(&tlv(0xa3, &seq(&[]))),
+        other_names(&tlv(0xa5, &tlv(0xa1, &seq(&[])))),
+        other_names(&tlv(
+            0xa5,
+            &[tlv(0xa0, &seq(&[])), tlv(0xa1, &seq(&[]))].concat(),
+        )),
+        other_names(&[tlv(0xa4, &name(1)), tlv(0xa4, &name(2))].concat()),
+        other_names(&[tlv(0x82, b"host"), tlv(0xa4, &name(2))].concat()),
     ];
     for (index, extension) in good.iter().enumerate() {
         assert_eq!(with(std::slice::from_ref(extension)), Ok(()), "{index}");
     }
-    let other_names = |names: &[u8]| extension(akid, &seq(&[&tlv(0xa1, names)]));
     let bad = [
         extension(skid, &[]),
         extension(skid, &[0x04]),
@@ -704,9 +734,22 @@ fn extensions_that_matter_are_well_formed() {
         extension(akid, &[0x30]),
         extension(akid, &[0x30, 0, 0]),
         other_names(&[]),
-        other_names(&tlv(0x82, b"host")),
-        other_names(&[tlv(0xa4, &name(1)), tlv(0xa4, &name(2))].concat()),
+        other_names(&tlv(0x83, b"")),
+        other_names(&tlv(0x84, &name(1))),
+        other_names(&tlv(0x89, b"")),
+        other_names(&tlv(0xa0, &oid(UNKNOWN))),
+        other_names(&tlv(0xa0, &tlv(0xa0, &seq(&[])))),
+        other_names(&tlv(0xa0, &[oid(UNKNOWN), tlv(0xa0, b"")].concat())),
+        other_names(&tlv(0xa1, &seq(&[]))),
+        other_names(&tlv(0xa3, &[seq(&[]), seq(&[])].concat())),
         other_names(&tlv(0xa4, &seq(&[]))),
+        other_names(&[tlv(0xa4, &seq(&[])), tlv(0xa4, &name(2))].concat()),
+        other_names(&tlv(0xa4, &[name(1), name(2)].concat())),
+        other_names(&tlv(0xa5, &tlv(0xa0, &seq(&[])))),
+        other_names(&tlv(
+            0xa5,
+            &[tlv(0xa1, &seq(&[])), tlv(0xa1, &seq(&[]))].concat(),
+        )),
         seq(&[&oid(UNKNOWN)]),
         seq(&[&oid(UNKNOWN), &tlv(0x01, &[2]), &tlv(0x04, b"x")]),
     ];
