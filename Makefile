@@ -6,6 +6,7 @@ ARCH ?= x86_64
 KERNEL ?= 6.12
 SCENARIO ?=
 SEED ?= 1
+MESSAGES ?= 300000
 TIME ?= 60
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 qemu := $(CARGO) run --quiet --locked -p modsig-qemu --
@@ -51,7 +52,7 @@ PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,$(filter-out developer,$(PAGES))) 
 TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
-	test-verifier test-harness test-integrate \
+	test-verifier differ-6.12 differ-7.3 test-harness test-integrate \
 	boots-6.12-x86_64 test-kbuild-6.12 \
 	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
 	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
@@ -60,7 +61,7 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 # Those of the full matrix that "make test" does not build.
 MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
 	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug
-TEST_ALL := fuzz-check vendored rust-1.85 test-deb \
+TEST_ALL := fuzz-check differ-weakenings vendored rust-1.85 test-deb \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all check-kernel-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 instruments-7.3-x86_64 \
@@ -102,14 +103,21 @@ downloads:
 fmt:
 	$(step) -i '*.rs' '*/Cargo.toml' -- sh -c '$(CARGO) fmt --all --check && \
 		$(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check && \
+		$(CARGO) fmt --manifest-path rust/differ/Cargo.toml --check && \
 		rustfmt --check --edition 2021 rust/modsig/modsig.rs'
 unsafe:
 	$(step) -i '*.rs' scripts/check/unsafe -- scripts/check/unsafe
 clippy:
 	$(step) -i rust host-tools qemu Cargo.toml Cargo.lock -- \
-		$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
+		sh -c '$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings && \
+		$(CARGO) clippy --quiet --manifest-path rust/differ/Cargo.toml --target-dir target/differ/clippy --locked -- -D warnings'
 test-verifier:
 	$(step) -i rust Cargo.toml Cargo.lock -- $(CARGO) test --quiet --locked -p modsig
+differ := rust scripts/tools/differ Cargo.toml Documentation/differences.md
+differ-6.12 differ-7.3: differ-%: downloads
+	$(step) -i $(differ) -- scripts/tools/differ $*
+differ-weakenings: downloads
+	$(step) -i $(differ) -- scripts/tools/differ --weakenings 6.12 7.3
 test-harness: downloads $(test_kernels:%=kernel-%)
 	$(step) -i $(harness) Documentation/scenarios -k $(test_kernels) -- $(CARGO) test --quiet --locked -p modsig-qemu
 test-tools: downloads $(test_kernels:%=kernel-%)
@@ -187,6 +195,9 @@ images-7.3-arm64: kernel-7.3-arm64-permissive
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
 	$(qemu) compare --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
 
+differ: setup ## the C verifier and this one in user space, given the same messages [KERNEL=7.3] [MESSAGES=3000000] [SEED=2]
+	scripts/tools/differ $(KERNEL) -- --messages $(MESSAGES) --seed $(SEED)
+
 bench: setup ## time signing and hashing 4,000 modules; count what checking one costs in the guest [ARCH=arm64] [KERNEL=7.3]
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench signing
 	$(CARGO) bench --quiet --locked -p modsig-tools --bench hashes
@@ -222,5 +233,5 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup packages demo test test-all kernels $(STEPS) compare bench report fuzz asan miri instruments deb integrate \
+.PHONY: help setup packages demo test test-all kernels $(STEPS) compare differ bench report fuzz asan miri instruments deb integrate \
 	deintegrate clean distclean

@@ -218,6 +218,21 @@ fn authorities_are_named_by_serial_number_by_key_id_or_both() {
     ] {
         assert_eq!(verdict(&platform, &list(authority), &signers), Ok(()));
     }
+    // Of several names the last directory name counts, as for C.
+    let among = |names: &[Vec<u8>]| {
+        let names = tlv(0xa1, &names.concat());
+        extension(35, &seq(&[&names, &tlv(0x82, &[2])]))
+    };
+    let [right, wrong] = [3, 7].map(|key| tlv(0xa4, &name(key)));
+    let uri = tlv(0x86, b"https://host/");
+    for (names, expected) in [
+        (vec![wrong.clone(), right.clone()], Ok(())),
+        (vec![uri.clone(), right.clone(), uri.clone()], Ok(())),
+        (vec![right, wrong], Err(Error::NoKey)),
+        (vec![uri], Err(Error::NoKey)),
+    ] {
+        assert_eq!(verdict(&platform, &list(among(&names)), &signers), expected);
+    }
     // The serial number finds it, and the key identifier is another's.
     assert_eq!(
         verdict(
@@ -664,6 +679,7 @@ fn every_cut_of_a_certificate_is_refused() {
 fn extensions_that_matter_are_well_formed() {
     let with = |extensions: &[Vec<u8>]| beside(&with_extensions(cert(5, 6), extensions));
     let (skid, usage, constraints, akid) = (14, 15, 19, 35);
+    let other_names = |names: &[u8]| extension(akid, &seq(&[&tlv(0xa1, names)]));
     let good = [
         extension(skid, &tlv(0x04, &[1])),
         extension(skid, &tlv(0x04, &[1; 127])),
@@ -675,11 +691,25 @@ fn extensions_that_matter_are_well_formed() {
         extension(constraints, &seq(&[&tlv(0x01, &[0xff]), &tlv(0x02, &[3])])),
         extension(akid, &seq(&[])),
         extension(akid, &seq(&[&tlv(0x82, &[1])])),
+        // What else may stand beside a directory name, or in its place.
+        other_names(&tlv(0x81, b"user@host")),
+        other_names(&tlv(0x82, b"host")),
+        other_names(&tlv(0x86, b"https://host/")),
+        other_names(&tlv(0x87, &[127, 0, 0, 1])),
+        other_names(&tlv(0x88, UNKNOWN)),
+        other_names(&tlv(0xa0, &[oid(UNKNOWN), tlv(0xa0, &seq(&[]))].concat())),
+        other_names(&tlv(0xa3, &seq(&[]))),
+        other_names(&tlv(0xa5, &tlv(0xa1, &seq(&[])))),
+        other_names(&tlv(
+            0xa5,
+            &[tlv(0xa0, &seq(&[])), tlv(0xa1, &seq(&[]))].concat(),
+        )),
+        other_names(&[tlv(0xa4, &name(1)), tlv(0xa4, &name(2))].concat()),
+        other_names(&[tlv(0x82, b"host"), tlv(0xa4, &name(2))].concat()),
     ];
     for (index, extension) in good.iter().enumerate() {
         assert_eq!(with(std::slice::from_ref(extension)), Ok(()), "{index}");
     }
-    let other_names = |names: &[u8]| extension(akid, &seq(&[&tlv(0xa1, names)]));
     let bad = [
         extension(skid, &[]),
         extension(skid, &[0x04]),
@@ -710,9 +740,22 @@ fn extensions_that_matter_are_well_formed() {
         extension(akid, &[0x30]),
         extension(akid, &[0x30, 0, 0]),
         other_names(&[]),
-        other_names(&tlv(0x82, b"host")),
-        other_names(&[tlv(0xa4, &name(1)), tlv(0xa4, &name(2))].concat()),
+        other_names(&tlv(0x83, b"")),
+        other_names(&tlv(0x84, &name(1))),
+        other_names(&tlv(0x89, b"")),
+        other_names(&tlv(0xa0, &oid(UNKNOWN))),
+        other_names(&tlv(0xa0, &tlv(0xa0, &seq(&[])))),
+        other_names(&tlv(0xa0, &[oid(UNKNOWN), tlv(0xa0, b"")].concat())),
+        other_names(&tlv(0xa1, &seq(&[]))),
+        other_names(&tlv(0xa3, &[seq(&[]), seq(&[])].concat())),
         other_names(&tlv(0xa4, &seq(&[]))),
+        other_names(&[tlv(0xa4, &seq(&[])), tlv(0xa4, &name(2))].concat()),
+        other_names(&tlv(0xa4, &[name(1), name(2)].concat())),
+        other_names(&tlv(0xa5, &tlv(0xa0, &seq(&[])))),
+        other_names(&tlv(
+            0xa5,
+            &[tlv(0xa1, &seq(&[])), tlv(0xa1, &seq(&[]))].concat(),
+        )),
         seq(&[&oid(UNKNOWN)]),
         seq(&[&oid(UNKNOWN), &tlv(0x01, &[2]), &tlv(0x04, b"x")]),
     ];
@@ -728,6 +771,38 @@ fn extensions_that_matter_are_well_formed() {
     ] {
         let both = [twice.clone(), twice];
         assert!(matches!(with(&both), Err(Error::DuplicateExtension(_))));
+    }
+}
+
+/// C reads one octet behind the tag of a key usage as its length, and the next one as the number of
+/// unused bits, which must be less than 8: with a long length that is an octet of the length.
+#[test]
+fn a_key_usage_is_as_short_as_c_reads_it() {
+    // Octets of the content, and whether C takes it, as it was asked (6.12 and 7.3).
+    let lengths = [
+        (2, true),
+        (127, true),
+        (128, false),
+        (129, false),
+        (255, false),
+        (256, true),
+        (2047, true),
+        (2048, false),
+        (4096, false),
+    ];
+    for (length, c_takes_it) in lengths {
+        let mut content = vec![0; length];
+        content[1] = 0x80;
+        let usage = extension(15, &tlv(0x03, &content));
+        let result = beside(&with_extensions(cert(5, 6), &[usage]));
+        if length <= 127 {
+            assert!(c_takes_it);
+            assert_eq!(result, Ok(()), "{length}");
+        } else {
+            // Not weaker; from 256 to 2047, stricter.
+            assert!(matches!(result, Err(Error::LongKeyUsage(_))), "{length}");
+            assert_eq!(result.unwrap_err().class(), Class::BadMessage);
+        }
     }
 }
 

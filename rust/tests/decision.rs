@@ -276,6 +276,7 @@ fn every_reason_has_its_class() {
                 BadBoolean(0),
                 BadTime(0),
                 DuplicateExtension(0),
+                LongKeyUsage(0),
                 BasicConstraints(0),
                 MissingAttribute(0),
                 ContentTypeAttribute(0),

@@ -62,6 +62,8 @@ pub enum Error {
     BadTime(usize),
     /// A certificate has two extensions of one kind.
     DuplicateExtension(usize),
+    /// A key usage of more than 127 octets, where C takes a part of the length for the content.
+    LongKeyUsage(usize),
     /// Basic constraints that do not start with a TRUE, or of more than 127 octets.
     BasicConstraints(usize),
     /// The two names of a certificate's signature algorithm differ.
@@ -217,6 +219,7 @@ impl Error {
             | Error::BadBoolean(_)
             | Error::BadTime(_)
             | Error::DuplicateExtension(_)
+            | Error::LongKeyUsage(_)
             | Error::BasicConstraints(_)
             | Error::MissingAttribute(_)
             | Error::ContentTypeAttribute(_)
@@ -298,6 +301,7 @@ impl fmt::Display for Error {
             Error::BadBoolean(o) => at(f, "malformed boolean", o),
             Error::BadTime(o) => at(f, "malformed time", o),
             Error::DuplicateExtension(o) => at(f, "second extension of one kind", o),
+            Error::LongKeyUsage(o) => at(f, "oversized key usage", o),
             Error::BasicConstraints(o) => at(f, "malformed basic constraints", o),
             Error::CertificateAlgorithms(o) => at(f, "second, other signature algorithm", o),
             Error::MissingAttribute(o) => at(f, "missing signed attribute", o),

@@ -245,15 +245,10 @@ impl<'a> Extensions<'a> {
         if let Some(id) = fields.optional(der::context(0))? {
             self.authority_key_id = Some(KeyId::by_key_id(&id)?);
         }
-        let mut issuer = None;
-        if let Some(names) = fields.optional(der::context_constructed(1))? {
-            // GeneralNames, of which a certificate's issuer can be one only.
-            let mut names = names.reader();
-            let mut directory_name = names.inside(der::context_constructed(4))?;
-            names.finish()?;
-            issuer = Some(name::read(&mut directory_name)?);
-            directory_name.finish()?;
-        }
+        let issuer = match fields.optional(der::context_constructed(1))? {
+            Some(names) => directory_name(&names)?,
+            None => None,
+        };
         let at = fields.at();
         if fields.peek() == Some(der::context(2)) {
             let serial = fields.integer_tagged(der::context(2))?;
@@ -265,13 +260,65 @@ impl<'a> Extensions<'a> {
     }
 }
 
-/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet. C takes the third
-/// octet of the encoding for the number of unused bits, which in a long one is part of the length: it
-/// refuses 128 octets, and takes 256. Nobody has a use for so many bits, so all long ones are refused.
+/// Reads GeneralNames (RFC 5280 section 4.2.1.6) and returns the last directory name, which is the
+/// one that C takes. Others must have the form that `crypto/asymmetric_keys/x509_akid.asn1` gives them.
+fn directory_name<'a>(names: &Element<'a>) -> Result<Option<&'a [u8]>, Error> {
+    const OTHER_NAME: u8 = der::context_constructed(0);
+    const X400_ADDRESS: u8 = der::context_constructed(3);
+    const DIRECTORY_NAME: u8 = der::context_constructed(4);
+    const EDI_PARTY_NAME: u8 = der::context_constructed(5);
+    // A mail address, a host, a URI, an IP address, an object identifier: any octets for C.
+    const RFC822_NAME: u8 = der::context(1);
+    const DNS_NAME: u8 = der::context(2);
+    const URI: u8 = der::context(6);
+    const IP_ADDRESS: u8 = der::context(7);
+    const REGISTERED_ID: u8 = der::context(8);
+
+    let mut found = None;
+    let mut names = names.list()?;
+    while !names.is_empty() {
+        let name = names.any()?;
+        let mut fields = name.reader();
+        match name.tag {
+            RFC822_NAME | DNS_NAME | URI | IP_ADDRESS | REGISTERED_ID => continue,
+            OTHER_NAME => {
+                fields.oid()?;
+                any_in(&mut fields, der::context_constructed(0))?;
+            }
+            X400_ADDRESS => {
+                fields.any()?;
+            }
+            DIRECTORY_NAME => found = Some(name::read(&mut fields)?),
+            EDI_PARTY_NAME => {
+                if fields.peek() == Some(der::context_constructed(0)) {
+                    any_in(&mut fields, der::context_constructed(0))?;
+                }
+                any_in(&mut fields, der::context_constructed(1))?;
+            }
+            _ => return Err(Error::UnexpectedTag(name.at)),
+        }
+        fields.finish()?;
+    }
+    Ok(found)
+}
+
+/// Reads one element of any kind that has an explicit tag.
+fn any_in(fields: &mut Reader<'_>, tag: u8) -> Result<(), Error> {
+    let mut inside = fields.inside(tag)?;
+    inside.any()?;
+    inside.finish()
+}
+
+/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet. It has nine
+/// bits; C reads one octet behind the tag as its length, and takes the second octet of a longer
+/// length for the number of unused bits.
 fn key_usage(value: &mut Reader<'_>) -> Result<(), Error> {
     let bits = value.element(der::BIT_STRING)?;
+    if bits.content.len() > SHORT {
+        return Err(Error::LongKeyUsage(bits.at));
+    }
     match bits.content {
-        [0..=7, _, ..] if bits.content.len() <= SHORT => Ok(()),
+        [0..=7, _, ..] => Ok(()),
         _ => Err(Error::BadBitString(bits.at)),
     }
 }
