@@ -175,7 +175,7 @@ impl Judge {
 /// that.
 const FLOORS: [(Fate, u64); 3] = [(Fate::Loads, 8), (Fate::Tainted, 8), (Fate::Refused, 12)];
 /// How many reasons a run of 300,000 messages has to come by.
-const REASONS: usize = 56;
+const REASONS: usize = 54;
 
 /// What has come out so far.
 #[derive(Default)]
