@@ -226,6 +226,37 @@ fn read_certificate(ber: &mut Ber<'_>) -> Step {
     })
 }
 
+/// Whether C takes the value of an extension, octet by octet as it reads it
+/// (`x509_process_extension()`): that way is not DER's where a length has more than one octet.
+fn c_takes(kind: &[u8], v: &[u8]) -> bool {
+    let all_behind_two = || v.len() >= 2 && usize::from(v[1]) == v.len() - 2;
+    match kind {
+        [0x55, 0x1d, 14] => v.len() >= 3 && v[0] == 0x04 && all_behind_two(),
+        [0x55, 0x1d, 15] => v.len() >= 4 && v[0] == 0x03 && v[2] < 8,
+        [0x55, 0x1d, 19] => {
+            let is_true = v.len() >= 5 && v[2..5] == [0x01, 0x01, 0xff];
+            all_behind_two() && v[0] == 0x30 && (v[1] == 0 || is_true)
+        }
+        _ => true,
+    }
+}
+
+fn general_name(ber: &mut Ber<'_>) -> Step {
+    match *ber.rest.first()? {
+        0xa0 => ber.inside(0xa0, |ber| {
+            ber.oid()?;
+            ber.inside(0xa0, |ber| ber.any())
+        }),
+        0xa3 => ber.inside(0xa3, |ber| ber.any()),
+        0xa4 => ber.inside(0xa4, name),
+        0xa5 => ber.inside(0xa5, |ber| {
+            ber.if_next_is(0xa0, |ber| ber.inside(0xa0, |ber| ber.any()))?;
+            ber.inside(0xa1, |ber| ber.any())
+        }),
+        tag => ber.octets(tag),
+    }
+}
+
 fn extension(ber: &mut Ber<'_>) -> Step {
     ber.inside(0x30, |ber| {
         let kind = Ber {
@@ -236,6 +267,15 @@ fn extension(ber: &mut Ber<'_>) -> Step {
         .1;
         ber.oid()?;
         ber.if_next_is(0x01, Ber::boolean)?;
+        let value = Ber {
+            rest: ber.rest,
+            out: vec![],
+        }
+        .read()?
+        .1;
+        if !c_takes(kind, value) {
+            return None;
+        }
         match kind {
             [0x55, 0x1d, 14] => ber.inside(0x04, |ber| ber.octets(0x04)),
             [0x55, 0x1d, 15] => ber.inside(0x04, |ber| ber.octets(0x03)),
@@ -248,7 +288,7 @@ fn extension(ber: &mut Ber<'_>) -> Step {
             [0x55, 0x1d, 35] => ber.inside(0x04, |ber| {
                 ber.inside(0x30, |ber| {
                     ber.if_next_is(0x80, |ber| ber.octets(0x80))?;
-                    ber.if_next_is(0xa1, |ber| ber.inside(0xa1, |ber| ber.inside(0xa4, name)))?;
+                    ber.if_next_is(0xa1, |ber| ber.all_inside(0xa1, general_name))?;
                     ber.if_next_is(0x82, |ber| ber.integer(0x82))
                 })
             }),
