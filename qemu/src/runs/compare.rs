@@ -185,11 +185,9 @@ fn report(
     let mut stricter: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut errnos: BTreeMap<(Verdict, Verdict, String), usize> = BTreeMap::new();
     let mut listing = String::new();
-    let named = |index: usize| corpus.cases[index].name.as_str();
-    let permissive = (c[0].iter()).zip(&rust[0]).enumerate();
-    let holes = permissive.map(|(index, (c, rust))| (named(index), c, rust));
+    let names: Vec<&str> = corpus.cases.iter().map(|case| &case.name[..]).collect();
     let mut broken = judge::says_nothing(&MODES.map(mode_name), c, rust);
-    broken.extend(judge::holes(series_is_6_12, holes));
+    broken.extend(judge::holes(series_is_6_12, &names, c, rust));
     for (index, case) in corpus.cases.iter().enumerate() {
         let of = |verdicts: &[Vec<Verdict>]| -> Vec<Verdict> {
             verdicts.iter().map(|mode| mode[index].clone()).collect()

@@ -1089,5 +1089,21 @@ fn holes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let signers = [parts.clone(), parts, odd_parts];
     let certificates = [&below, &odd];
     let name = "hole C: below revoked and not trusted, twice, then one with two authorities";
-    case(out, name, &signers, &certificates)
+    case(out, name, &signers, &certificates)?;
+
+    // G: the validity of a certificate may end after its first time. What is refused beside it is one
+    // that goes on after the second.
+    let issuer = kitchen.id("root");
+    for (name, not_after) in [
+        ("no end", vec![]),
+        ("no end, but a NULL", vec![5, 0]),
+        ("a third time", tlv(0x17, b"490101000000Z").repeat(2)),
+    ] {
+        let mut template = Template::new(&format!("hole g {name}"))?.below(issuer);
+        template.not_after = not_after;
+        let identity = template.issued_by(&issuer.key)?;
+        let parts = [identity.signs(content)?];
+        case(out, &format!("hole G: {name} of its validity"), &parts, &[&identity])?;
+    }
+    Ok(())
 }

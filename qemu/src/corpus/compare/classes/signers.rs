@@ -258,7 +258,7 @@ pub(super) fn attributes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             [&ml_dsa_with, &with],
         ),
         (
-            "of a trusted RSA signer, then of an unknown ML-DSA one",
+            "of a trusted RSA signer, then of an unknown ML-DSA one (as hole E)",
             [&with, &ml_dsa_with],
         ),
         (
