@@ -46,7 +46,8 @@ typedef struct { s64 counter; } atomic64_t;
 #define IS_ENABLED(x) DIFFER_JOIN(x)
 #define IS_REACHABLE(x) IS_ENABLED(x)
 
-/* Compiler, linker, module.  */
+/* Compiler, linker, module.  Newer headers of user space have a __counted_by as well.  */
+#undef __counted_by
 #define __init
 #define __exit
 #define __initconst
