@@ -1103,7 +1103,12 @@ fn holes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         template.not_after = not_after;
         let identity = template.issued_by(&issuer.key)?;
         let parts = [identity.signs(content)?];
-        case(out, &format!("hole G: {name} of its validity"), &parts, &[&identity])?;
+        case(
+            out,
+            &format!("hole G: {name} of its validity"),
+            &parts,
+            &[&identity],
+        )?;
     }
     Ok(())
 }
