@@ -200,9 +200,9 @@ const HOLES: [Hole; 7] = [
     },
     Hole {
         letter: 'G',
-        loads: [2, 2],
+        loads: [1, 1],
         taints: [0, 0],
-        refuses: [1, 1],
+        refuses: [2, 2],
     },
 ];
 

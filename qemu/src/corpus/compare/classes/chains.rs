@@ -1091,12 +1091,12 @@ fn holes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let name = "hole C: below revoked and not trusted, twice, then one with two authorities";
     case(out, name, &signers, &certificates)?;
 
-    // G: the validity of a certificate may end after its first time. What is refused beside it is one
-    // that goes on after the second.
-    let issuer = kitchen.id("root");
+    // G: the validity of a certificate may end after its first time. Refused beside it is one that ends
+    // in something else, or goes on.
+    let issuer = kitchen.id("p256");
     for (name, not_after) in [
         ("no end", vec![]),
-        ("no end, but a NULL", vec![5, 0]),
+        ("a NULL for the end", vec![5, 0]),
         ("a third time", tlv(0x17, b"490101000000Z").repeat(2)),
     ] {
         let mut template = Template::new(&format!("hole g {name}"))?.below(issuer);
