@@ -186,7 +186,7 @@ mod tests {
             [
                 "loads, taints FE",
                 "loads, taints OE+",
-                "loads, cannot be taken out: error 16",
+                "loads, cannot be taken out: EBUSY",
                 "EKEYREJECTED"
             ]
         );
