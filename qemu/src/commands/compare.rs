@@ -21,6 +21,9 @@ pub struct Arguments {
     /// A run of less than a minute: all classes, fewer of everything
     #[arg(long)]
     reduced: bool,
+    /// With the holes of the C verifier mended (rust/patches/c-fixes): it has to refuse what goes through them
+    #[arg(long, conflicts_with = "c_kernel")]
+    fixed: bool,
     /// The unmodified kernel, as scripts/build/kernel makes it, in place of a call of that
     #[arg(long, requires = "rust_kernel", value_name = "DIR")]
     c_kernel: Option<PathBuf>,
@@ -39,11 +42,16 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         series: &arguments.target.kernel,
         seed: arguments.seed,
         reduced: arguments.reduced,
+        fixed: arguments.fixed,
         kernels: given.map(Into::into),
     };
-    let (name, title) = match arguments.reduced {
-        false => ("", "the verifier in C and this one, given the same files"),
-        true => ("reduced", "the same with a tenth of the files"),
+    let (name, title) = match (arguments.fixed, arguments.reduced) {
+        (true, _) => (
+            "fixed",
+            "the verifier in C with its holes mended, and this one",
+        ),
+        (false, false) => ("", "the verifier in C and this one, given the same files"),
+        (false, true) => ("reduced", "the same with a tenth of the files"),
     };
     let arch = comparison.arch.name;
     let mut outcome = Outcome::begin("compare", name, title, &arguments.target.kernel, arch);

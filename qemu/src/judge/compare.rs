@@ -149,6 +149,17 @@ pub fn says_nothing(modes: &[&str], c: &[Vec<Verdict>], rust: &[Vec<Verdict>]) -
     wrong
 }
 
+/// What is known of a C verifier's holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holes {
+    /// It is that of 6.12.
+    Of6_12,
+    /// That of a later series.
+    OfLater,
+    /// They are mended (`rust/patches/c-fixes`).
+    Mended,
+}
+
 /// A hole of the C verifier, as `Documentation/differences.md` names them: how many of its cases C loads
 /// clean, in every mode; how many it loads with taint, and how many, which are like them, it refuses, both
 /// where it does not insist on signatures. For 6.12, and for later series.
@@ -212,15 +223,16 @@ pub fn hole(name: &str) -> Option<char> {
 }
 
 /// What is wrong with the cases that C lets in and should not, and those like them that it refuses: these
-/// have to be as many as ever, in every mode, and ours has to refuse what C lets in. `names` are those of
-/// the cases; the verdicts are by mode, the permissive one first, and in each by case.
+/// have to be as many as ever, in every mode, and ours has to refuse what C lets in. If the holes are mended,
+/// C loads none of them clean. `names` are those of the cases; the verdicts are by mode, the permissive one
+/// first, and in each by case.
 pub fn holes(
-    series_is_6_12: bool,
+    holes: Holes,
     names: &[&str],
     c: &[Vec<Verdict>],
     rust: &[Vec<Verdict>],
 ) -> Vec<String> {
-    let series = usize::from(!series_is_6_12);
+    let series = usize::from(holes != Holes::Of6_12);
     let mut wrong = vec![];
     for (mode, (c, rust)) in c.iter().zip(rust).enumerate() {
         // C loads, taints, refuses.
@@ -240,6 +252,13 @@ pub fn holes(
         for known in HOLES {
             let expected = [known.loads, known.taints, known.refuses].map(|count| count[series]);
             let found = counts.remove(&known.letter).unwrap_or_default();
+            if holes == Holes::Mended {
+                if found[0] != 0 {
+                    let letter = known.letter;
+                    wrong.push(format!("hole {letter}, mode {mode}: C loads, taints and refuses {found:?} cases, though it is mended"));
+                }
+                continue;
+            }
             // A kernel that insists on signatures refuses more.
             if found != expected && (mode == 0 || found[0] != expected[0]) {
                 let letter = known.letter;
@@ -389,29 +408,39 @@ mod tests {
         };
         let c = vec![permissive.clone(), permissive.iter().map(insists).collect()];
         let rust = vec![vec![refused.clone(); names.len()]; 2];
-        assert_eq!(holes(true, &names, &c, &rust), Vec::<String>::new());
+        assert_eq!(
+            holes(Holes::Of6_12, &names, &c, &rust),
+            Vec::<String>::new()
+        );
 
         // In either mode: C refuses one that it let in; ours lets one in.
         let at = names.iter().position(|name| name.contains("B: ")).unwrap();
         for mode in 0..2 {
             let mut changed = c.clone();
             changed[mode][at] = refused.clone();
-            let wrong = holes(true, &names, &changed, &rust);
+            let wrong = holes(Holes::Of6_12, &names, &changed, &rust);
             let start = format!("hole B, mode {mode}: C loads, taints and refuses [4, 0, 3]");
             assert!(wrong[0].starts_with(&start), "{wrong:?}");
             let mut changed = rust.clone();
             changed[mode][at] = loads.clone();
-            let wrong = holes(true, &names, &c, &changed);
+            let wrong = holes(Holes::Of6_12, &names, &c, &changed);
             assert!(wrong[0].ends_with("C loads, Rust loads"), "{wrong:?}");
         }
+        // If they are mended, C may load none.
+        let wrong = holes(Holes::Mended, &names, &c, &rust);
+        assert!(wrong[0].starts_with("hole A, mode 0: C loads, taints and refuses [6, 0, 42]"));
+        assert_eq!(
+            holes(Holes::Mended, &names, &rust, &rust),
+            Vec::<String>::new()
+        );
         // One is gone; one is of a hole that nobody knows.
         let mut changed = names.clone();
         changed[at] = "class 14: none";
-        let wrong = holes(true, &changed, &c, &rust);
+        let wrong = holes(Holes::Of6_12, &changed, &c, &rust);
         assert!(wrong[0].starts_with("hole B, mode 0: C loads, taints and refuses [4, 0, 2]"));
         changed = names.clone();
         changed[at] = "hole Z: new";
-        assert!(holes(true, &changed, &c, &rust)
+        assert!(holes(Holes::Of6_12, &changed, &c, &rust)
             .iter()
             .any(|line| line.starts_with("hole Z")));
     }

@@ -22,6 +22,9 @@ pub const HASHES: &str = "hashes";
 pub const KEYLESS: &str = "hashes-only";
 /// The unmodified kernel, with its C verifier.
 pub const C: &str = "c";
+
+/// The same with the faults mended that are known of it (`rust/patches/c-fixes`).
+pub const C_FIXED: &str = "c-fixed";
 /// The flavour that watches itself.
 pub const DEBUG: &str = "debug";
 

@@ -22,13 +22,13 @@ use super::{instruments, outcome::Outcome};
 use crate::{
     corpus::compare::{classes, kitchen::Kitchen, mutants, suites, Case, Corpus},
     judge::{
-        compare::{self as judge, Documented, Relation},
+        compare::{self as judge, Documented, Holes, Relation},
         host::host,
     },
     machine::{
         boot::{append, mode_name, MODES},
         guest::Guest,
-        kernels::{self, Kernel, C, IMAGE, PERMISSIVE},
+        kernels::{self, Kernel, C, C_FIXED, IMAGE, PERMISSIVE},
     },
     verdict::compare::{parse, Verdict},
 };
@@ -52,6 +52,8 @@ pub struct Comparison<'a> {
     pub seed: u64,
     /// A tenth of the files.
     pub reduced: bool,
+    /// The C verifier has its holes mended.
+    pub fixed: bool,
     /// Kernels that were built before, C and Rust.
     pub kernels: Option<[PathBuf; 2]>,
 }
@@ -65,7 +67,7 @@ impl Comparison<'_> {
                 [c?, rust?]
             }
             None => [
-                Kernel::build(self.series, self.arch, C)?,
+                Kernel::build(self.series, self.arch, if self.fixed { C_FIXED } else { C })?,
                 Kernel::build(self.series, self.arch, PERMISSIVE)?,
             ],
         };
@@ -134,8 +136,12 @@ impl Comparison<'_> {
         }
         let [of_c, of_rust] = verdicts;
         let host = host(&keys, &c.series, None)?;
-        let old = c.series.is_6_12();
-        report(&name, &corpus, &host, old, &of_c, &of_rust, outcome)
+        let holes = match (self.fixed, c.series.is_6_12()) {
+            (true, _) => Holes::Mended,
+            (false, true) => Holes::Of6_12,
+            (false, false) => Holes::OfLater,
+        };
+        report(&name, &corpus, &host, holes, &of_c, &of_rust, outcome)
     }
 
     fn corpus(&self, keys: &Path, kernel: &Kernel) -> Result<Corpus> {
@@ -172,7 +178,7 @@ fn report(
     name: &str,
     corpus: &Corpus,
     host: &Host,
-    series_is_6_12: bool,
+    holes: Holes,
     c: &[Vec<Verdict>],
     rust: &[Vec<Verdict>],
     outcome: &mut Outcome,
@@ -187,7 +193,7 @@ fn report(
     let mut listing = String::new();
     let names: Vec<&str> = corpus.cases.iter().map(|case| &case.name[..]).collect();
     let mut broken = judge::says_nothing(&MODES.map(mode_name), c, rust);
-    broken.extend(judge::holes(series_is_6_12, &names, c, rust));
+    broken.extend(judge::holes(holes, &names, c, rust));
     for (index, case) in corpus.cases.iter().enumerate() {
         let of = |verdicts: &[Vec<Verdict>]| -> Vec<Verdict> {
             verdicts.iter().map(|mode| mode[index].clone()).collect()
