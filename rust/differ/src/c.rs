@@ -19,6 +19,7 @@ use crate::world::{self, World};
 
 const ENOKEY: c_int = -126;
 const EKEYREJECTED: c_int = -129;
+const ENOENT: c_int = -2;
 const ENOPKG: c_int = -65;
 
 /// `struct octets` of glue.c.
@@ -397,12 +398,20 @@ impl Platform for Session<'_> {
         }
     }
 
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
         let answer = ask_c(signature, |signature| {
             // SAFETY: the key was found in this world; the signature is there during the call.
             unsafe { (self.library.0.verify)(*key, signature) }
         });
-        Ok(answer == 0)
+        Ok(match answer {
+            0 => Verification::Good,
+            ENOENT | ENOPKG => Verification::Unsupported,
+            other => Verification::Bad(other),
+        })
     }
 
     fn verify_with(

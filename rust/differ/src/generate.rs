@@ -6,11 +6,13 @@
 //! with lengths around those at which an encoding changes. Certificates are changed before they are
 //! signed, so that what is wrong with them is not hidden behind a bad signature.
 
+use std::path::Path;
+
 use modsig::verify::{cms, x509, CertificateHash, PublicKeyAlgorithm};
 
 use crate::{
     der::{self, Form, Node},
-    mutate,
+    files, mutate, read,
     rng::Rng,
     world::{self, Case, Key, Rule, World, KEYS, RINGS, SERIES},
 };
@@ -213,6 +215,21 @@ pub struct Corpus {
 }
 
 impl Corpus {
+    /// Reads that of the fuzz targets.
+    pub fn read(dir: &Path) -> Result<Self, String> {
+        let mut corpus = Corpus::default();
+        // What stands in front of each: a dialect, or whether there is ML-DSA.
+        for (name, is_certificate) in [("cms", false), ("x509", true)] {
+            for file in files(&dir.join(name))? {
+                corpus.add(&read(&file)?, 1, is_certificate);
+            }
+        }
+        if corpus.messages.is_empty() || corpus.certificates.is_empty() {
+            return Err(format!("{}: nothing to begin with", dir.display()));
+        }
+        Ok(corpus)
+    }
+
     /// Takes what was found with `rust/fuzz`, which has `header` octets in front.
     pub fn add(&mut self, input: &[u8], header: usize, is_certificate: bool) {
         let Some(nodes) = input.get(header..).and_then(der::parse) else {
@@ -1009,7 +1026,7 @@ impl Generator<'_> {
 
     /// A message that a fuzzer has found, and keys for it.
     fn found(&mut self) -> Node {
-        self.world.rule = Rule::Most(self.rng.next());
+        self.world.rule = Rule::Most(self.rng.draw());
         let mut message = self.rng.pick(&self.corpus.messages).clone();
         if self.rng.percent(70) {
             let donors = if self.rng.percent(50) {

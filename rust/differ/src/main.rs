@@ -6,15 +6,6 @@
 //! Ends with 1 if this one is weaker, or stricter for a reason that `Documentation/differences.md` does
 //! not have, or if the run says nothing because one of the two gives one answer only.
 
-mod c;
-mod der;
-mod documented;
-mod generate;
-mod mutate;
-mod rng;
-mod shrink;
-mod world;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -23,152 +14,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use modsig::verify::{
-    self,
-    policy::{self, Decision},
-    Class, Flags,
+use modsig_differ::{
+    documented::Documented,
+    files, fuzz,
+    generate::{self, Corpus},
+    judge::{library, Fate, Judge, Relation},
+    read, shrink,
+    world::Case,
 };
-
-use c::{Library, Session};
-use documented::Documented;
-use generate::Corpus;
-use world::{hex, Case, SERIES};
-
-/// What becomes of a module in a kernel that does not insist on signatures, from worst to best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
-    Refused,
-    Tainted,
-    Loads,
-}
-
-/// What a verifier says of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
-    fate: Fate,
-    errno: i32,
-    /// What is loaded, if it is.
-    module_len: usize,
-    /// This verifier's reason.
-    reason: Option<String>,
-}
-
-/// How this verifier's verdict stands to C's.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Relation {
-    Same,
-    Stricter(String),
-    Undocumented(String),
-    Weaker(String),
-}
 
 /// Which message is looked at, for those who want to know after the program was ended by C.
 static NUMBER: AtomicU64 = AtomicU64::new(u64::MAX);
-
-fn ask_rust(session: &Session<'_>, case: &Case) -> Verdict {
-    let flags = Flags {
-        ignore_modversions: case.world.flags & 1 != 0,
-        ignore_vermagic: case.world.flags & 2 != 0,
-    };
-    let checked = verify::check(session, &case.file, flags);
-    let class = checked.result.map_err(|error| error.class());
-    let errno = match class {
-        Ok(()) => 0,
-        Err(Class::NoData) => -61,
-        Err(Class::NoPackage) => -65,
-        Err(Class::MessageSize) => -90,
-        Err(Class::NoKey) => -126,
-        Err(Class::BadMessage) => -74,
-        Err(Class::Invalid) => -22,
-        Err(Class::TooLarge) => -27,
-        Err(Class::Rejected) => -129,
-        Err(Class::Platform(errno)) => errno,
-    };
-    Verdict {
-        fate: match policy::decide(class, false) {
-            Decision::Accept => Fate::Loads,
-            Decision::AskLockdown => Fate::Tainted,
-            Decision::Refuse | Decision::Fail(_) => Fate::Refused,
-        },
-        errno,
-        module_len: checked.module_len,
-        reason: checked.result.err().map(|error| {
-            let debug = format!("{error:?}");
-            let end = debug.find(|c: char| !c.is_ascii_alphanumeric());
-            debug[..end.unwrap_or(debug.len())].to_owned()
-        }),
-    }
-}
-
-fn ask_c(session: &Session<'_>, case: &Case) -> Verdict {
-    let answer = session.check(&case.file);
-    Verdict {
-        fate: match (answer.result, answer.sig_ok) {
-            (0, true) => Fate::Loads,
-            (0, false) => Fate::Tainted,
-            _ => Fate::Refused,
-        },
-        errno: answer.reason,
-        module_len: answer.module_len,
-        reason: None,
-    }
-}
-
-struct Judge {
-    libraries: Vec<Option<Library>>,
-    documented: Documented,
-}
-
-impl Judge {
-    fn ask(&mut self, case: &Case) -> Result<(Verdict, Verdict), String> {
-        let library = self.libraries[case.world.series].as_mut();
-        let library = library.ok_or("no C verifier of this series")?;
-        let session = Session::new(library, &case.world);
-        Ok((ask_c(&session, case), ask_rust(&session, case)))
-    }
-
-    fn relate(&self, c: &Verdict, rust: &Verdict) -> Relation {
-        let reason = rust.reason.clone().unwrap_or("Accepted".to_owned());
-        if rust.fate > c.fate {
-            return Relation::Weaker(reason);
-        }
-        if rust.fate == c.fate {
-            // What is loaded is cut off alike.
-            return if rust.fate != Fate::Refused && rust.module_len != c.module_len {
-                Relation::Weaker(format!("{reason}, another module"))
-            } else {
-                Relation::Same
-            };
-        }
-        if self.documented.allows(&reason, c.fate == Fate::Loads) {
-            Relation::Stricter(reason)
-        } else {
-            Relation::Undocumented(reason)
-        }
-    }
-
-    fn relation(&mut self, case: &Case) -> Result<Relation, String> {
-        let (c, rust) = self.ask(case)?;
-        Ok(self.relate(&c, &rust))
-    }
-
-    /// A case as a person wants to see it.
-    fn show(&mut self, case: &Case) -> Result<String, String> {
-        let (c, rust) = self.ask(case)?;
-        let mut text = format!("# C:    {:?}, error number {}\n", c.fate, c.errno);
-        text += &format!(
-            "# here: {:?}, error number {}, {}\n",
-            rust.fate,
-            rust.errno,
-            rust.reason.as_deref().unwrap_or("good"),
-        );
-        text += &case.to_text();
-        if let Some((content, message)) = shrink::split(&case.file) {
-            text += &format!("# content {}\n# message {}\n", hex(content), hex(message));
-        }
-        Ok(text)
-    }
-}
 
 /// How many of a hundred messages have to come out so, at least, for a run to say anything: both let
 /// in clean, both let in with taint, both refuse. What there is today is more than one and a half times
@@ -233,6 +89,8 @@ struct Options {
     /// Whether to say how often each reason was come by.
     reasons: bool,
     case: Option<PathBuf>,
+    /// Where to write messages that the fuzz target `against_c` starts from.
+    seeds: Option<PathBuf>,
 }
 
 fn options() -> Result<Options, String> {
@@ -247,10 +105,17 @@ fn options() -> Result<Options, String> {
         first: false,
         reasons: false,
         case: None,
+        seeds: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(option) = arguments.next() {
-        let value = arguments.next().ok_or(format!("{option}: no value"))?;
+        let (option, value) = match option.split_once('=') {
+            Some((option, value)) => (option.to_owned(), value.to_owned()),
+            None => {
+                let value = arguments.next().ok_or(format!("{option}: no value"))?;
+                (option, value)
+            }
+        };
         let number = || {
             value
                 .parse::<u64>()
@@ -258,10 +123,7 @@ fn options() -> Result<Options, String> {
         };
         match option.as_str() {
             "--library" => {
-                let (name, path) = value.split_once('=').ok_or("--library NAME=FILE")?;
-                let series = SERIES.iter().position(|series| series.name == name);
-                let series = series.ok_or(format!("{name}: not a series that is known"))?;
-                options.libraries.push((series, path.into()));
+                options.libraries.push(library(&value)?);
             }
             "--documented" => options.documented = value.into(),
             "--corpus" => options.corpus = value.into(),
@@ -271,6 +133,7 @@ fn options() -> Result<Options, String> {
             "--first" => options.first = number()? != 0,
             "--reasons" => options.reasons = number()? != 0,
             "--only" => options.only = Some(number()?),
+            "--seeds" => options.seeds = Some(value.into()),
             "--case" => options.case = Some(value.into()),
             _ => return Err(format!("{option}: not an option")),
         }
@@ -278,46 +141,15 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-fn files(dir: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    Ok(files)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
-}
-
 fn text(path: &Path) -> Result<String, String> {
     String::from_utf8(read(path)?).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn corpus(dir: &Path) -> Result<Corpus, String> {
-    let mut corpus = Corpus::default();
-    // What stands in front of each: a dialect, or whether there is ML-DSA.
-    for (name, is_certificate) in [("cms", false), ("x509", true)] {
-        for file in files(&dir.join(name))? {
-            corpus.add(&read(&file)?, 1, is_certificate);
-        }
-    }
-    if corpus.messages.is_empty() || corpus.certificates.is_empty() {
-        return Err(format!("{}: nothing to begin with", dir.display()));
-    }
-    Ok(corpus)
-}
-
 fn run() -> Result<bool, String> {
     let options = options()?;
-    let mut judge = Judge {
-        libraries: SERIES.iter().map(|_| None).collect(),
-        documented: Documented::parse(&text(&options.documented)?),
-    };
-    let mut series = vec![];
-    for (index, path) in &options.libraries {
-        judge.libraries[*index] = Some(Library::load(path)?);
-        series.push(*index);
-    }
+    let documented = Documented::parse(&text(&options.documented)?);
+    let mut judge = Judge::new(&options.libraries, documented)?;
+    let series: Vec<usize> = options.libraries.iter().map(|(index, _)| *index).collect();
     if let Some(path) = &options.case {
         let case = Case::parse(&text(path)?)?;
         print!("{}", judge.show(&case)?);
@@ -325,12 +157,22 @@ fn run() -> Result<bool, String> {
         println!("# {relation:?}");
         return Ok(matches!(relation, Relation::Same | Relation::Stricter(_)));
     }
-    let corpus = corpus(&options.corpus)?;
+    let corpus = Corpus::read(&options.corpus)?;
     if let Some(number) = options.only {
         let case = generate::case(options.seed, number, &series, &corpus);
         print!("{}", case.to_text());
         let relation = judge.relation(&case)?;
         println!("# {relation:?}");
+        return Ok(true);
+    }
+
+    if let Some(dir) = &options.seeds {
+        for number in 0..options.messages {
+            if let Some(input) = fuzz::input(options.seed, number, &series, &corpus) {
+                let path = dir.join(number.to_string());
+                fs::write(&path, input).map_err(|e| format!("{}: {e}", path.display()))?;
+            }
+        }
         return Ok(true);
     }
 

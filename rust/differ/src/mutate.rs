@@ -114,15 +114,15 @@ fn leaf_octets(rng: &mut Rng, node: &mut Node) {
 /// Changes some octets.
 pub fn octets(rng: &mut Rng, octets: &mut Vec<u8>) {
     if octets.is_empty() {
-        octets.push(rng.next() as u8);
+        octets.push(rng.draw() as u8);
         return;
     }
     let at = rng.below(octets.len());
     match rng.below(8) {
         0 => octets[at] ^= 1 << rng.below(8),
-        1 => octets[at] = rng.next() as u8,
+        1 => octets[at] = rng.draw() as u8,
         2 => octets[at] = *rng.pick(&[0, 1, 2, 7, 8, 0x7f, 0x80, 0x81, 0x82, 0xff]),
-        3 => octets.insert(at, rng.next() as u8),
+        3 => octets.insert(at, rng.draw() as u8),
         4 => drop(octets.remove(at)),
         5 => octets.truncate(at),
         6 => octets[at] = octets[at].wrapping_add(1),

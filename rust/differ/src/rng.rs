@@ -46,14 +46,14 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
 
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.draw() % n as u64) as usize
     }
 
     /// True in `percent` of a hundred cases.
@@ -70,7 +70,7 @@ impl Rng {
     pub fn octets(&mut self, n: usize) -> Vec<u8> {
         let mut octets = Vec::with_capacity(n + 8);
         while octets.len() < n {
-            octets.extend(self.next().to_le_bytes());
+            octets.extend(self.draw().to_le_bytes());
         }
         octets.truncate(n);
         octets
