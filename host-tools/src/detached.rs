@@ -176,7 +176,7 @@ impl Gate {
             }
             Err(error) => bail!("it is not good for this module: {error}"),
         }
-        let parsed = cms::parse(message, NEWEST).and_then(|parsed| parsed.signed_data());
+        let parsed = cms::parse(message, NEWEST).and_then(|parsed| parsed.signed_data().copied());
         let signed_data = parsed.map_err(|error| anyhow!("it cannot be read: {error}"))?;
         if let Some(other) = signed_data
             .signers()

@@ -252,8 +252,12 @@ impl Platform for Host {
         })
     }
 
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
-        Ok(self.ask(key, signature)? == Verification::Good)
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        self.ask(key, signature)
     }
 
     fn verify_with(

@@ -2,9 +2,9 @@
 
 //! Verification of module signatures.
 //!
-//! This is the C side of it: the module loader calls [`module_sig_check`] first of all. What a
-//! signature is worth is decided in [`verify`], which is pure; all that touches the kernel is in
-//! [`sys`].
+//! [`module_sig_check`] is the entry point: load_module() calls it before anything else looks at the
+//! file. What a signature is worth is decided in [`verify`], which is pure; all that touches the
+//! kernel is in [`sys`].
 
 use core::ffi::c_int;
 
@@ -13,8 +13,7 @@ use kernel::{bindings, prelude::*};
 #[cfg(CONFIG_MODULE_SIG_RUST_KUNIT_TEST)]
 mod selftest;
 mod sys;
-// Private, so that what this kernel has no use for is not in it: all but proofs, if there are no
-// keys.
+// Private, so that the compiler drops what this configuration does not use.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 mod verify;
 
@@ -61,17 +60,14 @@ pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags:
     let size = file.len();
     info.len = checked.module_len;
 
-    // What makes a reason count that would not count everywhere.
+    // The policy that turned this into a refusal.
     let (verdict, because) = match decision {
         Decision::Accept => {
             info.sig_ok = true;
             return 0;
         }
         Decision::AskLockdown => (sys::locked_down(), " (the kernel is locked down)"),
-        Decision::Refuse => (
-            sys::errno::EKEYREJECTED,
-            " (only signed modules are let in)",
-        ),
+        Decision::Refuse => (sys::errno::EKEYREJECTED, " (only signed modules may load)"),
         Decision::Fail(class) => (sys::errno::from_class(class), ""),
     };
     if sys::may_log() {
@@ -84,10 +80,13 @@ pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags:
 const _: [unsafe extern "C" fn(*mut bindings::load_info, c_int) -> c_int; 2] =
     [module_sig_check, bindings::module_sig_check];
 
-/// Logs one line on a module that has no good signature.
+/// Logs one line on a module that has no good signature. Never inlined: what it takes of the stack is
+/// not in use while a signature is checked.
 ///
 /// `pr_*!` of newer kernels take `kernel::fmt::Display` for an argument, which what is pure cannot
 /// know of; the arguments of core's `format_args!` pass everywhere.
+#[cold]
+#[inline(never)]
 fn log(checked: &Checked<'_>, size: usize, verdict: c_int, because: &str) {
     let Err(reason) = checked.result else {
         return;
@@ -96,7 +95,7 @@ fn log(checked: &Checked<'_>, size: usize, verdict: c_int, because: &str) {
     if verdict == 0 {
         pr_notice!(
             "{}\n",
-            format_args!("module of {size} bytes let in, taints the kernel: {reason}{signer}")
+            format_args!("module of {size} bytes loaded, taints the kernel: {reason}{signer}")
         );
         return;
     }

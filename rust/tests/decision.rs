@@ -149,6 +149,32 @@ fn algorithms_that_are_not_built_in() {
 }
 
 #[test]
+fn a_trusted_key_whose_algorithm_is_not_built_in_refuses() {
+    let platform = Double {
+        unsupported_key: Some(1),
+        ..Double::trusting(&[1, 2])
+    };
+    for signers in [
+        vec![signer(1)],
+        vec![signer(1), signer(2)],
+        vec![signer(2), signer(1)],
+    ] {
+        assert_eq!(
+            verdict(&platform, &signers),
+            Err(Error::AlgorithmNotBuiltIn)
+        );
+    }
+    for error in [
+        Error::AlgorithmNotBuiltIn,
+        Error::EmbeddedSignature(-2),
+        Error::CertificateSignature(-2),
+    ] {
+        let said = error.to_string();
+        assert!(said.ends_with("not built into this kernel"), "{said}");
+    }
+}
+
+#[test]
 fn a_blacklisted_file_is_refused_last() {
     let platform = Double {
         trusted: vec![1],
@@ -316,6 +342,7 @@ fn every_reason_has_its_class() {
                 AttributeDigest,
                 SigningTime,
                 BadSignature,
+                AlgorithmNotBuiltIn,
                 Revoked,
                 Blacklisted,
                 BlacklistDigest,

@@ -247,7 +247,7 @@ fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
             "it has a proof that it is of a build (modsig hashes); --replace takes that off"
         );
         let parsed = cms::parse(split.message, NEWEST);
-        let signers = parsed.and_then(|message| message.signed_data());
+        let signers = parsed.and_then(|message| message.signed_data().copied());
         let message = signers.map_err(|error| {
             anyhow!("it has a signature that cannot be read ({error}); --replace takes that off")
         })?;

@@ -549,6 +549,7 @@ fn bad_signature(
         Error::UnknownDigest(_)
         | Error::UnknownKeyAlgorithm(_)
         | Error::DigestNotBuiltIn
+        | Error::AlgorithmNotBuiltIn
         | Error::UnknownIdType(_)
         | Error::CertificateDigest => {
             answer.say("the signature takes something that the kernel does not have");
@@ -625,7 +626,7 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
     let signers: Vec<SignerId<'_>> = trailer::split(file)
         .ok()
         .and_then(|split| cms::parse(split.message, newest).ok())
-        .and_then(|message| message.signed_data().ok())
+        .and_then(|message| message.signed_data().copied().ok())
         .map(|data| data.signers().map(|signer| signer.id).collect())
         .unwrap_or_default();
     let mut is_vouched_for = false;

@@ -74,8 +74,12 @@ impl Platform for Trusting {
         }
     }
 
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
-        Ok(self.verify_with(key, signature)? == Verification::Good)
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        self.verify_with(key, signature)
     }
 
     fn verify_with(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Error numbers, which `kernel::error::code` does not have all of in every tree.
+//! Error numbers; older trees lack some in `kernel::error::code`.
 
 use core::{ffi::c_int, ptr::NonNull};
 
@@ -30,11 +30,13 @@ pub(crate) fn from_class(class: Class) -> c_int {
     }
 }
 
-/// The result of a C function that returns 0 or a negative error number.
+/// The result of a C function that returns 0 or a negative error number. A positive one would be a
+/// success for whoever called finit_module(2), with nothing loaded: it is EINVAL.
 pub(super) fn from_int(result: c_int) -> Result<(), PlatformError> {
     match result {
         0 => Ok(()),
-        errno => Err(PlatformError(errno)),
+        errno if errno < 0 => Err(PlatformError(errno)),
+        _ => Err(PlatformError(-(bindings::EINVAL as c_int))),
     }
 }
 

@@ -37,7 +37,6 @@ impl Shash {
 
     /// Digests these parts, one behind the other; each has at most `u32::MAX` octets.
     pub(super) fn digest(&self, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
-        // Stays where it is from now on: what C keeps in it may point into it.
         let mut state = State::new(self)?;
         state.init()?;
         // The last part ends it; no part at all is as good as an empty one.
@@ -52,10 +51,12 @@ impl Shash {
     }
 }
 
-/// Octets that the state of a digest may have. C's `HASH_MAX_DESCSIZE` is less in every tree.
-const MAX_STATE: usize = 512;
+/// Octets that the state of a digest may have: no fewer than C lets any algorithm have
+/// (`HASH_MAX_DESCSIZE`, at most 376 in 6.12 and 361 in 7.3).
+const MAX_STATE: usize = 384;
 
-/// A digest under way: C's `SHASH_DESC_ON_STACK`.
+/// A digest under way: C's `SHASH_DESC_ON_STACK`. C keeps no pointer to it, or into it, between two
+/// calls.
 ///
 /// # Invariants
 ///
@@ -128,11 +129,18 @@ fn length(octets: &[u8]) -> Result<u32, PlatformError> {
 impl Drop for Shash {
     fn drop(&mut self) {
         let tfm = self.tfm.as_ptr();
-        // SAFETY: `tfm` is valid by the type's invariant, and nobody uses it after this. This is
-        // what the inline function crypto_free_shash() does: the memory starts at the shash, its
-        // `base` is the transform in it.
-        unsafe { bindings::crypto_destroy_tfm(tfm.cast(), core::ptr::addr_of_mut!((*tfm).base)) };
+        // SAFETY: `tfm` is valid by the type's invariant, and nobody uses it after this.
+        unsafe { bindings::crypto_free_shash(tfm) };
     }
+}
+
+/// Whether there is any file on the blacklist: if not, none need be digested to look for it.
+pub(super) fn blacklist_has_files() -> bool {
+    #[cfg(CONFIG_SYSTEM_BLACKLIST_KEYRING)]
+    // SAFETY: has no preconditions.
+    return unsafe { bindings::module_blacklist_has_files() };
+    #[cfg(not(CONFIG_SYSTEM_BLACKLIST_KEYRING))]
+    false
 }
 
 /// Whether a digest is on the blacklist.

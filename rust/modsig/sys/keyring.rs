@@ -70,8 +70,8 @@ pub(super) fn revoked() -> Option<Keyring> {
 }
 
 impl Keyring {
-    /// Looks for a key that has the first identifier, and the second one as its key identifier;
-    /// with one of them only, for a key that has that.
+    /// Finds a key by its identifiers (`find_asymmetric_key()`): by the first, and then the second has
+    /// to be its key identifier as well; without a first one, by the second.
     pub(super) fn find(
         &self,
         first: Option<KeyId<'_>>,

@@ -28,8 +28,8 @@ mod signature;
 #[path = "no_signature.rs"]
 mod signature;
 
-/// A string for C, whose characters are unsigned in the kernel. `CStr::as_ptr()` has core's idea
-/// of them, which differs between architectures.
+/// A string for C. `CStr::as_ptr()` points to core's `c_char`, which is `i8` on x86; the kernel's is
+/// `u8`.
 fn c_string(string: &'static CStr) -> *const u8 {
     string.to_bytes_with_nul().as_ptr()
 }
@@ -61,7 +61,7 @@ impl Platform for Kernel {
             } else {
                 CertificateHash::OfSignature
             },
-            file_hashes: cfg!(CONFIG_MODULE_SIG_RUST_BLACKLIST_HASH),
+            file_hashes: cfg!(CONFIG_MODULE_SIG_RUST_BLACKLIST_HASH) && hash::blacklist_has_files(),
         }
     }
 
@@ -90,7 +90,11 @@ impl Platform for Kernel {
         }
     }
 
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
         signature::verify(key, signature)
     }
 
@@ -128,11 +132,9 @@ pub(crate) fn locked_down() -> c_int {
     0
 }
 
-/// Whether to log now: `kernel.printk_ratelimit` is how an administrator limits it, or does not.
+/// Whether to log now. What others log does not count, but `kernel.printk_ratelimit` and
+/// `kernel.printk_ratelimit_burst` are how an administrator limits it, or does not.
 pub(crate) fn may_log() -> bool {
-    #[cfg(CONFIG_PRINTK)]
-    // SAFETY: the argument is a C string.
-    return unsafe { bindings::__printk_ratelimit(c_string(c"module_sig_check")) } != 0;
-    #[cfg(not(CONFIG_PRINTK))]
-    false
+    // SAFETY: has no preconditions.
+    unsafe { bindings::modsig_may_log() }
 }

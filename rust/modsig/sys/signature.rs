@@ -82,7 +82,7 @@ fn ask_c(
 }
 
 /// Whether `key` has made `signature`.
-pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<Verification, PlatformError> {
     let answer = ask_c(signature, |sig| {
         // SAFETY: `key` is valid; `sig` points to as many octets as it says and to C strings, all
         // of which outlive the call, and nothing is written through it; may sleep, as the module
@@ -90,8 +90,13 @@ pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<bool, Platf
         unsafe { bindings::verify_signature(key.as_ptr(), sig) }
     })?;
     // pkcs7_validate_trust_one() of C takes every failure for a wrong signature: the key is
-    // there, and it does not stand for this module.
-    Ok(answer == 0)
+    // there, and it does not stand for this module. That the crypto API has no such algorithm is
+    // told apart for the log.
+    Ok(match answer {
+        0 => Verification::Good,
+        errno::ENOENT | errno::ENOPKG => Verification::Unsupported,
+        other => Verification::Bad(other),
+    })
 }
 
 /// Whether a key that came with the message has made `signature`.

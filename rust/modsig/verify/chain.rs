@@ -4,45 +4,59 @@
 //!
 //! C keeps this in its parsed certificates (`struct x509_certificate`: `signer`, `self_signed`,
 //! `seen`, `verified`); here it is a few numbers beside the message, and a certificate is read
-//! again when it is looked at. Work is bounded by [`MAX_CERTIFICATES`]: each certificate's own
-//! signature is checked at most twice, by itself and by one other.
+//! again when it is looked at. So nothing is allocated that could be missing, and next to no stack
+//! is in use when C's crypto is entered: a certificate that was read has some 300 bytes, and none is
+//! held meanwhile. Work is bounded by [`MAX_CERTIFICATES`]: each certificate's own signature is
+//! checked at most twice, by itself and by one other.
 
 use super::{
+    algorithm::CertificateAlgorithm,
     cms::{Certificates, KeyId, MAX_CERTIFICATES},
     der::Element,
-    sha256, x509,
+    sha256,
+    time::Seconds,
+    x509,
     x509::Certificate,
     Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform,
-    PublicKey, Signature, Signed, Tree, Verification,
+    PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 /// Which certificate of the message: small, since a kernel's stack is.
 pub(super) type Index = u8;
 
-/// All that there can be; `enumerate()` would count on, and could panic for all that the compiler
-/// knows.
+/// In place of `enumerate()`, whose overflow check would link a panic.
 const INDICES: core::ops::Range<Index> = 0..MAX_CERTIFICATES as Index;
 
-/// What a key is asked for by ([`Platform::find_key`]).
-pub(super) type Ids<'a> = (Option<KeyId<'a>>, Option<KeyId<'a>>);
-
-/// Some of the certificates.
+/// Some of the certificates: a bit for each.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Set([bool; MAX_CERTIFICATES]);
+pub(super) struct Set(u16);
+
+// There is a bit for each.
+const _: () = assert!(MAX_CERTIFICATES <= 16);
 
 impl Set {
+    fn bit(index: Index) -> u16 {
+        1u16.checked_shl(index.into()).unwrap_or(0)
+    }
+
     /// Whether a certificate is in it.
-    pub(super) fn has(&self, index: Index) -> bool {
-        self.0.get(usize::from(index)).copied().unwrap_or(false)
+    pub(super) fn has(self, index: Index) -> bool {
+        self.0 & Self::bit(index) != 0
     }
 
     /// Adds a certificate; says whether it is new.
     pub(super) fn add(&mut self, index: Index) -> bool {
-        match self.0.get_mut(usize::from(index)) {
-            Some(has) => !core::mem::replace(has, true),
-            None => false,
-        }
+        let had = self.has(index);
+        self.0 |= Self::bit(index);
+        !had
     }
+}
+
+/// What a certificate's signature is over, and the signature.
+struct SignedPart<'a> {
+    tbs: &'a [u8],
+    algorithm: CertificateAlgorithm,
+    signature: &'a [u8],
 }
 
 /// The end of a chain inside the message.
@@ -70,6 +84,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     /// Takes the certificates of a message, and checks those that say they have signed themselves
     /// (`x509_check_for_self_signed()`): all of them, because C refuses a message for any, whether
     /// a signer depends on it or not.
+    #[inline(never)]
     pub(super) fn new(
         platform: &'p P,
         tree: Tree,
@@ -83,20 +98,17 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
             self_signed: Set::default(),
             not_blacklisted: Set::default(),
         };
-        for (index, encoded) in INDICES.zip(certificates.encoded()) {
-            // One that has an unknown algorithm spoils the message later.
-            let Ok(certificate) = chain.read(&encoded) else {
+        for (index, _) in INDICES.zip(certificates.encoded()) {
+            if !chain.is_own_authority(index)? {
                 continue;
-            };
-            if is_own_authority(&certificate)? {
-                match chain.check_signature(&certificate, &certificate.key)? {
-                    Some(Verification::Good) => {
-                        chain.self_signed.add(index);
-                    }
-                    // C takes it for one that somebody else has signed.
-                    Some(Verification::Unsupported) | None => {}
-                    Some(Verification::Bad(code)) => return Err(Error::CertificateSignature(code)),
+            }
+            match chain.check_signature(index, index)? {
+                Some(Verification::Good) => {
+                    chain.self_signed.add(index);
                 }
+                // C takes it for one that somebody else has signed.
+                Some(Verification::Unsupported) | None => {}
+                Some(Verification::Bad(code)) => return Err(Error::CertificateSignature(code)),
             }
         }
         Ok(chain)
@@ -107,15 +119,13 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     }
 
     /// The certificate that has the identifier, or, without one, the key identifier.
+    #[inline(never)]
     fn position(&self, id: Option<KeyId<'_>>, key_id: Option<KeyId<'_>>) -> Option<Index> {
         let wanted = id.or(key_id)?;
-        for (index, encoded) in INDICES.zip(self.certificates.encoded()) {
-            let Ok(found) = self.read(&encoded) else {
-                continue;
-            };
+        for (index, _) in INDICES.zip(self.certificates.encoded()) {
             let found = match id {
-                Some(_) => Some(found.id),
-                None => found.subject_key_id,
+                Some(_) => self.id(index),
+                None => self.subject_key_id(index),
             };
             if found == Some(wanted) {
                 return Some(index);
@@ -124,24 +134,102 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         None
     }
 
-    /// One certificate.
-    pub(super) fn get(&self, index: Index) -> Option<Certificate<'a>> {
+    /// One certificate; `None` for one with an unknown algorithm, which spoils the message later.
+    // Inlined into each of those below, which take out of it what they are for, so that it is on the
+    // stack once, and only while it is read.
+    #[inline(always)]
+    fn get(&self, index: Index) -> Option<Certificate<'a>> {
         let encoded = self.certificates.encoded().nth(index.into())?;
         self.read(&encoded).ok()
     }
 
-    /// The identifiers of one certificate's key.
-    pub(super) fn own_ids(&self, index: Index) -> Option<Ids<'a>> {
-        let certificate = self.get(index)?;
-        Some((Some(certificate.id), certificate.subject_key_id))
+    /// What one certificate says of the key that has signed it: its identifier, and its key identifier.
+    #[inline(never)]
+    fn authority(&self, index: Index) -> (Option<KeyId<'a>>, Option<KeyId<'a>>) {
+        match self.get(index) {
+            Some(found) => (found.authority, found.authority_key_id),
+            None => (None, None),
+        }
     }
 
-    /// The identifiers of the key that has signed one certificate, if it says so.
-    pub(super) fn authority_ids(&self, index: Index) -> Option<Ids<'a>> {
+    /// The SubjectKeyIdentifier of one certificate.
+    #[inline(never)]
+    fn subject_key_id(&self, index: Index) -> Option<KeyId<'a>> {
+        self.get(index)?.subject_key_id
+    }
+
+    /// The identifier of one certificate.
+    #[inline(never)]
+    fn id(&self, index: Index) -> Option<KeyId<'a>> {
+        Some(self.get(index)?.id)
+    }
+
+    /// The key of one certificate.
+    #[inline(never)]
+    pub(super) fn key(&self, index: Index) -> Option<PublicKey<'a>> {
+        Some(self.get(index)?.key)
+    }
+
+    /// Whether one certificate is valid at this time.
+    #[inline(never)]
+    pub(super) fn is_valid_at(&self, index: Index, time: Seconds) -> bool {
+        self.get(index)
+            .is_some_and(|found| found.not_before <= time && time <= found.not_after)
+    }
+
+    #[inline(never)]
+    fn signed_part(&self, index: Index) -> Option<SignedPart<'a>> {
         let certificate = self.get(index)?;
-        match (certificate.authority, certificate.authority_key_id) {
-            (None, None) => None,
-            ids => Some(ids),
+        Some(SignedPart {
+            tbs: certificate.tbs,
+            algorithm: certificate.algorithm,
+            signature: certificate.signature,
+        })
+    }
+
+    /// Whether a certificate says that it has signed itself: one name, and no other authority.
+    #[inline(never)]
+    fn is_own_authority(&self, index: Index) -> Result<bool, Error> {
+        let Some(certificate) = self.get(index) else {
+            return Ok(false);
+        };
+        if certificate.subject != certificate.issuer {
+            return Ok(false);
+        }
+        let by_key_id = certificate
+            .authority_key_id
+            .map(|id| certificate.subject_key_id == Some(id));
+        let by_serial = certificate.authority.map(|id| certificate.id == id);
+        match (by_key_id, by_serial) {
+            (None, None) => Ok(true),
+            (Some(true), Some(false)) | (Some(false), Some(true)) => Err(Error::AuthorityMismatch),
+            (by_key_id, by_serial) => Ok(by_key_id == Some(true) || by_serial == Some(true)),
+        }
+    }
+
+    /// Looks for the key of one certificate.
+    #[inline(never)]
+    pub(super) fn find_own_key(
+        &self,
+        keyring: Keyring,
+        index: Index,
+    ) -> Result<Lookup<P::Key>, PlatformError> {
+        match self.id(index) {
+            None => Ok(Lookup::Unknown),
+            id => (self.platform).find_key(keyring, id, self.subject_key_id(index)),
+        }
+    }
+
+    /// Looks for the key that has signed one certificate, if that says which.
+    #[inline(never)]
+    pub(super) fn find_authority_key(
+        &self,
+        keyring: Keyring,
+        index: Index,
+    ) -> Result<Lookup<P::Key>, PlatformError> {
+        match self.authority(index) {
+            (None, None) => Ok(Lookup::Unknown),
+            (first, second) => self.platform.find_key(keyring, first, second),
         }
     }
 
@@ -160,10 +248,11 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     ///
     /// Unlike C, which lets another signer make up for it, a blacklisted certificate refuses the
     /// message.
+    #[inline(never)]
     pub(super) fn follow(&mut self, start: Index) -> Result<End, Error> {
         let mut seen = Set::default();
         let mut at = start;
-        while let Some(certificate) = self.get(at) {
+        while let Some(certificate) = self.signed_part(at) {
             seen.add(at);
             if self.is_blacklisted(at, &certificate)? {
                 return Err(Error::BlacklistedCertificate);
@@ -172,14 +261,14 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
                 self.set_issuer(at, at);
                 break;
             }
-            let Some((next, key)) = self.find_issuer(&certificate)? else {
+            let Some(next) = self.find_issuer(at)? else {
                 break;
             };
             if seen.has(next) {
                 break;
             }
             if self.issuer(at) != Some(next) {
-                match self.check_signature(&certificate, &key)? {
+                match self.check_signature(at, next)? {
                     Some(Verification::Good) => self.set_issuer(at, next),
                     Some(Verification::Unsupported) => return Ok(End::Unsupported),
                     Some(Verification::Bad(code)) => return Err(Error::CertificateSignature(code)),
@@ -199,29 +288,25 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         }
     }
 
-    /// Looks through the message for whoever has signed a certificate, and for the key.
-    fn find_issuer(
-        &self,
-        certificate: &Certificate<'_>,
-    ) -> Result<Option<(Index, PublicKey<'a>)>, Error> {
-        let by_key_id = certificate.authority_key_id;
-        let Some(index) = self.position(certificate.authority, by_key_id) else {
+    /// Looks through the message for whoever has signed a certificate.
+    #[inline(never)]
+    fn find_issuer(&self, index: Index) -> Result<Option<Index>, Error> {
+        let (authority, by_key_id) = self.authority(index);
+        let Some(issuer) = self.position(authority, by_key_id) else {
             return Ok(None);
         };
-        match self.get(index) {
-            Some(issuer) if by_key_id.is_some() && issuer.subject_key_id != by_key_id => {
-                Err(Error::AuthorityMismatch)
-            }
-            Some(issuer) => Ok(Some((index, issuer.key))),
-            None => Ok(None),
+        if by_key_id.is_some() && self.subject_key_id(issuer) != by_key_id {
+            return Err(Error::AuthorityMismatch);
         }
+        Ok(Some(issuer))
     }
 
     /// Whether a certificate is blacklisted (`x509_get_sig_params()`).
+    #[inline(never)]
     fn is_blacklisted(
         &mut self,
         index: Index,
-        certificate: &Certificate<'_>,
+        certificate: &SignedPart<'_>,
     ) -> Result<bool, Error> {
         if self.not_blacklisted.has(index) {
             return Ok(false);
@@ -251,6 +336,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     }
 
     /// Digests; `None` if the algorithm is not built in.
+    #[inline(always)]
     fn digest(&self, algorithm: DigestAlgorithm, octets: &[u8]) -> Result<Option<Digest>, Error> {
         match self.platform.hash(algorithm)? {
             Some(hash) => Ok(Some(self.platform.digest(&hash, &[octets])?)),
@@ -258,13 +344,37 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         }
     }
 
-    /// Gives `check` the signature that a certificate bears; `None` if it is over a digest that is
-    /// not built in.
-    pub(super) fn with_signature<T, E: From<Error>>(
+    /// Checks the signature that a certificate bears, by a key of a keyring; `None` if it is over a
+    /// digest that is not built in.
+    #[inline(never)]
+    pub(super) fn check_by_key(
         &self,
-        certificate: &Certificate<'_>,
-        check: impl FnOnce(&Signature<'_>) -> Result<T, E>,
-    ) -> Result<Option<T>, E> {
+        index: Index,
+        key: &P::Key,
+    ) -> Result<Option<Verification>, Error> {
+        self.with_signature(index, |signature| self.platform.verify(key, signature))
+    }
+
+    /// The same by the key of a certificate in the message.
+    #[inline(never)]
+    fn check_signature(&self, index: Index, by: Index) -> Result<Option<Verification>, Error> {
+        let Some(key) = self.key(by) else {
+            return Ok(None);
+        };
+        self.with_signature(index, |signature| {
+            self.platform.verify_with(&key, signature)
+        })
+    }
+
+    /// Gives `check` the signature that a certificate bears; `None` as above.
+    fn with_signature(
+        &self,
+        index: Index,
+        check: impl FnOnce(&Signature<'_>) -> Result<Verification, PlatformError>,
+    ) -> Result<Option<Verification>, Error> {
+        let Some(certificate) = self.signed_part(index) else {
+            return Ok(None);
+        };
         let digest;
         let signed = match certificate.algorithm.digest {
             None => Signed::Data(certificate.tbs),
@@ -279,66 +389,29 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
                 }
             }
         };
-        check(&Signature {
+        Ok(Some(check(&Signature {
             key: certificate.algorithm.key,
             signed,
             value: certificate.signature,
-        })
-        .map(Some)
-    }
-
-    /// Checks by whom a certificate is signed; `None` as above.
-    fn check_signature(
-        &self,
-        certificate: &Certificate<'_>,
-        by: &PublicKey<'_>,
-    ) -> Result<Option<Verification>, Error> {
-        self.with_signature(certificate, |signature| {
-            Ok(self.platform.verify_with(by, signature)?)
-        })
+        })?))
     }
 
     /// Whether a keyring has a key of the chain that starts at a certificate, or the one that has
     /// signed its last certificate.
+    #[inline(never)]
     pub(super) fn leads_into(&self, keyring: Keyring, start: Index) -> Result<bool, Error> {
+        let is_found = |lookup| matches!(lookup, Lookup::Found(_));
         let mut seen = Set::default();
         let mut at = start;
-        while let Some(ids) = self.own_ids(at) {
-            if self.is_in(keyring, ids)? {
+        while seen.add(at) {
+            if is_found(self.find_own_key(keyring, at)?) {
                 return Ok(true);
             }
-            seen.add(at);
             match self.issuer(at) {
                 Some(next) if !seen.has(next) => at = next,
-                _ => {
-                    return match self.authority_ids(at) {
-                        Some(ids) => self.is_in(keyring, ids),
-                        None => Ok(false),
-                    }
-                }
+                _ => return Ok(is_found(self.find_authority_key(keyring, at)?)),
             }
         }
         Ok(false)
-    }
-
-    fn is_in(&self, keyring: Keyring, (first, second): Ids<'_>) -> Result<bool, Error> {
-        let found = self.platform.find_key(keyring, first, second)?;
-        Ok(matches!(found, Lookup::Found(_)))
-    }
-}
-
-/// Whether a certificate says that it has signed itself: one name, and no other authority.
-fn is_own_authority(certificate: &Certificate<'_>) -> Result<bool, Error> {
-    if certificate.subject != certificate.issuer {
-        return Ok(false);
-    }
-    let by_key_id = certificate
-        .authority_key_id
-        .map(|id| certificate.subject_key_id == Some(id));
-    let by_serial = certificate.authority.map(|id| certificate.id == id);
-    match (by_key_id, by_serial) {
-        (None, None) => Ok(true),
-        (Some(true), Some(false)) | (Some(false), Some(true)) => Err(Error::AuthorityMismatch),
-        (by_key_id, by_serial) => Ok(by_key_id == Some(true) || by_serial == Some(true)),
     }
 }

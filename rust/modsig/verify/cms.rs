@@ -161,21 +161,24 @@ impl<'a> SignedData<'a> {
         &self.first
     }
 
-    /// The signers, in the order of the message; at least one.
+    /// One signer, by its place in the message.
     ///
     /// Few messages have more than one, and a kernel's stack is small: those behind the first are
     /// read again.
-    pub fn signers(&self) -> impl Iterator<Item = SignerInfo<'a>> {
-        let (mut next, mut others, grammar) = (Some(self.first), self.others, self.grammar);
-        core::iter::from_fn(move || {
-            let signer = next?;
-            next = if others.is_empty() {
-                None
-            } else {
-                another_signer(&mut others, grammar)
-            };
-            Some(signer)
-        })
+    pub fn signer(&self, index: usize) -> Option<SignerInfo<'a>> {
+        let Some(before) = index.checked_sub(1) else {
+            return Some(self.first);
+        };
+        let mut others = self.others;
+        for _ in 0..before {
+            others.any().ok()?;
+        }
+        signer_info(&mut others, self.grammar).ok()?.known.ok()
+    }
+
+    /// The signers, in the order of the message; at least one.
+    pub fn signers(&self) -> impl Iterator<Item = SignerInfo<'a>> + '_ {
+        (0..MAX_SIGNERS).map_while(|index| self.signer(index))
     }
 }
 
@@ -233,8 +236,8 @@ impl<'a> Message<'a> {
     /// In the order in which C asks, but after the signatures of certificates on themselves, which
     /// C checks before: an algorithm that is not known ([`super::Class::NoPackage`], which a
     /// permissive kernel lets in), then what a module's signature may not have.
-    pub fn signed_data(&self) -> Result<SignedData<'a>, Error> {
-        self.signed_data
+    pub fn signed_data(&self) -> Result<&SignedData<'a>, Error> {
+        self.signed_data.as_ref().map_err(|error| *error)
     }
 }
 
@@ -243,6 +246,7 @@ impl<'a> Message<'a> {
 /// # Errors
 ///
 /// What is wrong with its form, certificates included, in the order of its octets.
+#[inline(never)]
 pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
     if message.len() > MAX_MESSAGE {
         return Err(Error::LongMessage);
@@ -407,14 +411,8 @@ struct ParsedSigner<'a> {
     signed_attributes: bool,
 }
 
-/// Reads again one SignerInfo that was read before. Never inlined: it needs much stack, for what
-/// is seldom done.
-#[inline(never)]
-fn another_signer<'a>(infos: &mut Reader<'a>, grammar: Grammar) -> Option<SignerInfo<'a>> {
-    signer_info(infos, grammar).ok()?.known.ok()
-}
-
 /// Reads one SignerInfo.
+#[inline(never)]
 fn signer_info<'a>(infos: &mut Reader<'a>, grammar: Grammar) -> Result<ParsedSigner<'a>, Error> {
     let mut fields = infos.inside(der::SEQUENCE)?;
 

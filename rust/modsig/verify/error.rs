@@ -138,6 +138,8 @@ pub enum Error {
     SigningTime,
     /// The key is trusted, the signature is not its own or not of this module.
     BadSignature,
+    /// The key is trusted, and its algorithm is not built in, so nobody can check the signature.
+    AlgorithmNotBuiltIn,
     /// The signer is on the list of revoked keys.
     Revoked,
     /// The file's hash is on the list of refused files.
@@ -252,6 +254,7 @@ impl Error {
             | Error::AttributeDigest
             | Error::SigningTime
             | Error::BadSignature
+            | Error::AlgorithmNotBuiltIn
             | Error::Revoked
             | Error::Blacklisted
             | Error::BlacklistDigest
@@ -277,10 +280,10 @@ impl fmt::Display for Error {
         match *self {
             Error::Unsigned => f.write_str("not signed"),
             Error::ForceLoaded => f.write_str("force-loaded, so its signature does not count"),
-            Error::TrailerTooShort => f.write_str("nothing but a signature marker"),
+            Error::TrailerTooShort => f.write_str("signature trailer truncated"),
             Error::SignatureLength { claimed, available } => write!(
                 f,
-                "trailer claims a signature of {claimed} octets, the file has {available} in front of it"
+                "trailer claims a signature of {claimed} bytes, the file has {available} in front of it"
             ),
             Error::UnknownIdType(id) => {
                 write!(f, "signatures of type {id} are not supported by this kernel")
@@ -289,10 +292,10 @@ impl fmt::Display for Error {
             Error::TooLarge => f.write_str("larger than 4 GiB"),
             Error::Truncated(o) => at(f, "element cut off", o),
             Error::UnexpectedTag(o) => at(f, "unexpected element", o),
-            Error::LongTag(o) => at(f, "tag of several octets", o),
+            Error::LongTag(o) => at(f, "tag of several bytes", o),
             Error::IndefiniteLength(o) => at(f, "indefinite length", o),
             Error::NonMinimalLength(o) => at(f, "padded length", o),
-            Error::HugeLength(o) => at(f, "length of more than 4 octets", o),
+            Error::HugeLength(o) => at(f, "length of more than 4 bytes", o),
             Error::TrailingData(o) => at(f, "trailing data", o),
             Error::BadInteger(o) => at(f, "malformed integer", o),
             Error::BadOid(o) => at(f, "malformed object identifier", o),
@@ -318,7 +321,7 @@ impl fmt::Display for Error {
             Error::UnknownContentType(o) => at(f, "unknown content type", o),
             Error::TooManySigners => f.write_str("the signature has too many signers"),
             Error::TooManyCertificates => f.write_str("the signature has too many certificates"),
-            Error::LongMessage => f.write_str("the signature is longer than 65535 octets"),
+            Error::LongMessage => f.write_str("the signature is longer than 65535 bytes"),
             Error::MixedSignedAttributes => {
                 f.write_str("some signers have signed attributes, others have none")
             }
@@ -329,6 +332,13 @@ impl fmt::Display for Error {
             Error::UnknownKeyAlgorithm(o) => at(f, "unsupported signature algorithm", o),
             Error::DigestNotBuiltIn => f.write_str("digest algorithm not built into this kernel"),
             Error::NoKey => f.write_str("signer's key is in no trusted keyring"),
+            // ENOENT: the crypto API has no such algorithm.
+            Error::EmbeddedSignature(-2) | Error::AlgorithmNotBuiltIn => {
+                f.write_str("the algorithm of the signature is not built into this kernel")
+            }
+            Error::CertificateSignature(-2) => f.write_str(
+                "a certificate in the signature is signed with an algorithm that is not built into this kernel",
+            ),
             Error::EmbeddedSignature(_) => {
                 f.write_str("signature does not match its own certificate: altered after signing?")
             }
@@ -355,15 +365,15 @@ impl fmt::Display for Error {
             Error::NoRoot => f.write_str("this kernel's root of module hashes was never written"),
             Error::ProofSize { levels, octets } => write!(
                 f,
-                "proof of {octets} octets for a tree of {levels} levels: of another build?"
+                "proof of {octets} bytes for a tree of {levels} levels: built for a different kernel?"
             ),
             Error::ProofPosition(position) => write!(
                 f,
-                "proof for position {position}, which the tree does not have: of another build?"
+                "proof for position {position}, which the tree does not have: built for a different kernel?"
             ),
             Error::ProofDigest => f.write_str("the digest of proofs is not built in"),
             Error::BadProof => {
-                f.write_str("proof does not match: altered after the build, or of another build?")
+                f.write_str("proof does not match: altered after the build, or built for a different kernel?")
             }
             Error::Platform(code) => write!(f, "check could not be completed (error {code})"),
         }

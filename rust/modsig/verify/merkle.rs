@@ -49,6 +49,7 @@ pub fn parse(proof: &[u8]) -> Option<(u32, &[u8])> {
 ///
 /// All are of the class that is refused always: a module with a wrong proof was altered, or belongs
 /// to another build.
+#[inline(never)]
 pub fn check<P: Platform>(
     platform: &P,
     root: &Root,

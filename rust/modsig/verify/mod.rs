@@ -73,12 +73,13 @@ pub enum Lookup<K> {
     Mismatch,
 }
 
-/// What became of a signature that was checked with a key out of the message.
+/// What became of a signature that was checked with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// The key made the signature.
     Good,
-    /// The platform lacks what the check takes (the kernel's ENOPKG).
+    /// The platform lacks what the check takes: with a key out of the message this is the kernel's
+    /// ENOPKG only, since C takes its ENOENT for a bad signature.
     Unsupported,
     /// It did not, and this is the platform's error number.
     Bad(i32),
@@ -225,7 +226,11 @@ pub trait Platform {
     ) -> Result<Lookup<Self::Key>, PlatformError>;
 
     /// Whether this key made this signature.
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError>;
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError>;
 
     /// Whether this public key, which is out of the message, made this signature.
     fn verify_with(
@@ -251,7 +256,7 @@ pub struct Checked<'a> {
 }
 
 /// Checks a module file: `file` is all of it, with whatever was appended.
-// Most of what an unsigned module costs would be handing the answer over.
+// Inlined because returning `Checked` dominates the cost of an unsigned module.
 #[inline(always)]
 pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
     let without_signer = |module_len, error| Checked {
@@ -297,6 +302,10 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
 
 /// Checks a module's signature message; leaves in `signer` at whom the verdict was reached: if it
 /// is good, the (last) one that a trusted key stands for.
+///
+/// Never inlined, as are others below it: an unsigned module needs none of their stack, and each is
+/// done with its own before C's crypto is entered (scripts/check/stack).
+#[inline(never)]
 fn check_message<'a, P: Platform>(
     platform: &P,
     content: &[u8],
@@ -307,12 +316,12 @@ fn check_message<'a, P: Platform>(
     let message = cms::parse(message, tree.dialect)?;
     // C checks the signatures of certificates on themselves while it parses.
     let chain = Chain::new(platform, tree, message.certificates())?;
-    let signed_data = message.signed_data()?;
-    Signers::new(platform, signed_data, chain, content).check(signer)
+    Signers::new(platform, message.signed_data()?, chain, content).check(signer)
 }
 
 /// Asks whether a file that somebody vouches for is refused nevertheless. Last, for it takes a
 /// digest of the whole file.
+#[inline(never)]
 fn is_not_blacklisted<P: Platform>(
     platform: &P,
     file: &[u8],

@@ -13,7 +13,7 @@ pub enum Decision {
     /// Ask the security modules whether the kernel is locked down (`LOCKDOWN_MODULE_SIGNATURE`);
     /// if it is not, load it and taint the kernel.
     AskLockdown,
-    /// Refuse it with EKEYREJECTED: only signed modules are let in.
+    /// Refuse it with EKEYREJECTED: only signed modules may load.
     Refuse,
     /// Refuse it with the error number of its class.
     Fail(Class),
@@ -21,8 +21,8 @@ pub enum Decision {
 
 /// Decides on a module; `enforced` says that only validly signed modules may load.
 ///
-/// Three answers mean no more than that nobody has vouched for the module. A kernel that does not
-/// insist takes such a module. All others mean that something is wrong with it.
+/// ENODATA, ENOPKG and ENOKEY: nobody vouches for the module. A permissive kernel loads it and is
+/// tainted. Every other error refuses it.
 pub fn decide(result: Result<(), Class>, enforced: bool) -> Decision {
     match result {
         Ok(()) => Decision::Accept,

@@ -5,8 +5,8 @@
 use super::{
     chain::{Chain, End, Index, Set},
     cms::{KeyId, SignedAttributes, SignedData, MAX_SIGNERS},
-    Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, Signature, Signed, SignerInfo,
-    Verification,
+    Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, PlatformError, Signature, Signed,
+    SignerInfo, Verification,
 };
 
 /// A digest algorithm in use, and what it made of the content once that was asked for.
@@ -29,7 +29,7 @@ struct Standing {
 /// The state of going through the signers of a message.
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
-    message: SignedData<'a>,
+    message: &'p SignedData<'a>,
     chain: Chain<'p, 'a, P>,
     content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
@@ -41,7 +41,7 @@ pub(super) struct Signers<'p, 'a, P: Platform> {
 impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     pub(super) fn new(
         platform: &'p P,
-        message: SignedData<'a>,
+        message: &'p SignedData<'a>,
         chain: Chain<'p, 'a, P>,
         content: &'p [u8],
     ) -> Self {
@@ -59,10 +59,10 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// itself (`pkcs7_verify()`), whether a key is revoked (`is_key_on_revocation_list()`), and
     /// whether one is trusted (`pkcs7_validate_trust()`).
     ///
-    /// Keys are looked for before the content is digested, so that a signer whom nobody knows
-    /// costs no digest, unless the message has the signer's certificate: then C has something to
-    /// check the signature with, and refuses the module if it is wrong. See
-    /// Documentation/differences.md for why no module gets in by this that C would refuse.
+    /// Keys are looked for before the content is digested, so an unknown signer costs no digest. If
+    /// the message contains the signer's certificate, the signature is checked with it first, because
+    /// C rejects a mismatch even for unknown signers. Documentation/differences.md says why no module
+    /// loads by this that C would refuse.
     ///
     /// Leaves in `looked_at` the signer at whom the verdict was reached.
     pub(super) fn check(&mut self, looked_at: &mut Option<SignerInfo<'a>>) -> Result<(), Error> {
@@ -81,13 +81,17 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         looked_at: &mut Option<SignerInfo<'a>>,
         pass: impl Fn(&mut Self, usize, &SignerInfo<'a>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for (index, signer) in (0..MAX_SIGNERS).zip(self.message.signers()) {
+        for index in 0..MAX_SIGNERS {
+            let Some(signer) = self.message.signer(index) else {
+                break;
+            };
             pass(self, index, looked_at.insert(signer))?;
         }
         Ok(())
     }
 
     /// Whether the message itself speaks against a signer (`pkcs7_verify_one()`).
+    #[inline(never)]
     fn agrees_with_message(&mut self, index: usize, signer: &SignerInfo<'a>) -> Result<(), Error> {
         let certificate = self.chain.find(signer.id.key_id());
         let mut unsupported = !self.has_hash(signer)?;
@@ -130,20 +134,25 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         signer: &SignerInfo<'_>,
         index: Index,
     ) -> Result<End, Error> {
-        let Some(certificate) = self.chain.get(index) else {
+        match self.check_by_own_key(signer, index)? {
+            End::Good => self.chain.follow(index),
+            unsupported => Ok(unsupported),
+        }
+    }
+
+    /// Checks a signer by the key of its certificate in the message.
+    #[inline(never)]
+    fn check_by_own_key(&mut self, signer: &SignerInfo<'_>, index: Index) -> Result<End, Error> {
+        let Some(key) = self.chain.key(index) else {
             return Ok(End::Unsupported);
         };
         let signing_time = signer.attributes.and_then(|found| found.signing_time);
-        if let Some(time) = signing_time {
-            if time < certificate.not_before || time > certificate.not_after {
-                return Err(Error::SigningTime);
-            }
+        if signing_time.is_some_and(|time| !self.chain.is_valid_at(index, time)) {
+            return Err(Error::SigningTime);
         }
         let platform = self.platform;
-        match self.with_signature(signer, |signature| {
-            Ok(platform.verify_with(&certificate.key, signature)?)
-        })? {
-            Verification::Good => self.chain.follow(index),
+        match self.with_signature(signer, |signature| platform.verify_with(&key, signature))? {
+            Verification::Good => Ok(End::Good),
             Verification::Unsupported => Ok(End::Unsupported),
             Verification::Bad(code) => Err(Error::EmbeddedSignature(code)),
         }
@@ -151,6 +160,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
 
     /// Whether a signer's key, or one that its certificate depends on, is not revoked. The list
     /// is asked by name only, where C also wants the signature to verify.
+    #[inline(never)]
     fn is_not_revoked(&mut self, index: usize, signer: &SignerInfo<'a>) -> Result<(), Error> {
         let standing = self.standing(index);
         if standing.unsupported {
@@ -172,39 +182,40 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
 
     /// Looks for a signer whom a key in `keyring` stands for. One is enough, unless the signature
     /// of another that is there does not verify.
+    #[inline(never)]
     fn find_trusted(
         &mut self,
         keyring: Keyring,
         looked_at: &mut Option<SignerInfo<'a>>,
     ) -> Result<(), Error> {
-        *looked_at = Some(*self.message.first());
         let mut outcome = Err(Error::NoKey);
+        let mut decided_at = 0;
         let mut marks = Marks::default();
 
-        for (index, signer) in (0..MAX_SIGNERS).zip(self.message.signers()) {
+        for index in 0..MAX_SIGNERS {
+            let Some(signer) = self.message.signer(index) else {
+                break;
+            };
+            let signer = looked_at.insert(signer);
             if self.standing(index).unsupported {
                 // C prefers "not supported" over "not known".
                 if outcome.is_err() {
-                    *looked_at = Some(signer);
+                    decided_at = index;
                     outcome = Err(Error::DigestNotBuiltIn);
                 }
-                continue;
-            }
-            match self.is_trusted(keyring, index, &signer, &mut marks) {
-                Ok(false) => {}
-                trusted => {
-                    *looked_at = Some(signer);
-                    outcome = Ok(());
-                    trusted?;
-                }
+            } else if self.is_trusted(keyring, index, signer, &mut marks)? {
+                decided_at = index;
+                outcome = Ok(());
             }
         }
+        *looked_at = self.message.signer(decided_at);
         outcome
     }
 
     /// Whether a key in `keyring` stands for a signer (`pkcs7_validate_trust_one()`): the key of a
     /// certificate of its chain, the one that has signed the last of them, or the one that the
     /// signer itself names.
+    #[inline(never)]
     fn is_trusted(
         &mut self,
         keyring: Keyring,
@@ -219,10 +230,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             if !marks.seen.add(at) {
                 return Ok(marks.verified.has(at));
             }
-            let Some((first, second)) = self.chain.own_ids(at) else {
-                break;
-            };
-            if let Lookup::Found(key) = self.platform.find_key(keyring, first, second)? {
+            if let Lookup::Found(key) = self.chain.find_own_key(keyring, at)? {
                 self.check_by_key(&key, signer, last)?;
                 self.mark_verified(start, at, marks);
                 return Ok(true);
@@ -234,9 +242,8 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             }
             last = Some(at);
         }
-        let authority = last.and_then(|at| Some((at, self.chain.authority_ids(at)?)));
-        if let Some((at, (first, second))) = authority {
-            match self.platform.find_key(keyring, first, second)? {
+        if let Some(at) = last {
+            match self.chain.find_authority_key(keyring, at)? {
                 Lookup::Found(key) => {
                     self.check_by_key(&key, signer, last)?;
                     self.mark_verified(start, at, marks);
@@ -278,6 +285,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
 
     /// Checks by a key from a keyring the signature of a certificate, or, without one, the
     /// signer's own.
+    #[inline(never)]
     fn check_by_key(
         &mut self,
         key: &P::Key,
@@ -285,28 +293,26 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         certificate: Option<Index>,
     ) -> Result<(), Error> {
         let platform = self.platform;
-        let check = |signature: &Signature<'_>| Ok(platform.verify(key, signature)?);
-        let certificate = certificate.and_then(|at| self.chain.get(at));
-        let good = match certificate {
-            Some(certificate) => self
-                .chain
-                .with_signature(&certificate, check)?
+        let verification = match certificate {
+            Some(certificate) => (self.chain)
+                .check_by_key(certificate, key)?
                 .ok_or(Error::CertificateDigest)?,
-            None => self.with_signature(signer, check)?,
+            None => self.with_signature(signer, |signature| platform.verify(key, signature))?,
         };
-        if good {
-            Ok(())
-        } else {
-            Err(Error::BadSignature)
+        match verification {
+            Verification::Good => Ok(()),
+            Verification::Unsupported => Err(Error::AlgorithmNotBuiltIn),
+            Verification::Bad(_) => Err(Error::BadSignature),
         }
     }
 
     /// Gives `check` the signature of a signer; digests the content if that was not done yet.
-    fn with_signature<T>(
+    #[inline(never)]
+    fn with_signature(
         &mut self,
         signer: &SignerInfo<'_>,
-        check: impl FnOnce(&Signature<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        check: impl FnOnce(&Signature<'_>) -> Result<Verification, PlatformError>,
+    ) -> Result<Verification, Error> {
         let algorithm = signer.digest;
         let signed = match signer.attributes {
             Some(SignedAttributes { after_tag, .. }) => Signed::Attributes {
@@ -319,11 +325,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 octets: self.digest(algorithm)?.as_bytes(),
             },
         };
-        check(&Signature {
+        Ok(check(&Signature {
             key: signer.key,
             signed,
             value: signer.signature,
-        })
+        })?)
     }
 
     /// Whether the signer's digest algorithm is there, if it takes one; readies it.
@@ -335,6 +341,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     }
 
     /// The digest of the content.
+    #[inline(never)]
     fn digest(&mut self, algorithm: DigestAlgorithm) -> Result<&Digest, Error> {
         let (platform, content) = (self.platform, self.content);
         let Hashed { hash, digest, .. } = self.hashed(algorithm)?;

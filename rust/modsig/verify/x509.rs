@@ -42,9 +42,9 @@ pub struct Certificate<'a> {
     pub issuer: &'a [u8],
     /// Content octets of the subject's Name.
     pub subject: &'a [u8],
-    /// When it starts to be valid.
+    /// notBefore.
     pub not_before: Seconds,
-    /// When it ends to be valid.
+    /// notAfter.
     pub not_after: Seconds,
     /// The key that it is about.
     pub key: PublicKey<'a>,
@@ -66,6 +66,7 @@ pub struct Certificate<'a> {
 ///
 /// What is wrong with its form comes first, then an algorithm that is not known
 /// ([`super::Class::NoPackage`]): `ml_dsa` says whether ML-DSA is.
+#[inline(never)]
 pub fn parse<'a>(input: &Element<'a>, ml_dsa: bool) -> Result<Certificate<'a>, Error> {
     let mut fields = input.reader();
     let tbs = fields.element(der::SEQUENCE)?;
@@ -206,7 +207,7 @@ impl<'a> Extensions<'a> {
         let mut fields = extensions.inside(der::SEQUENCE)?;
         let at = fields.at();
         let kind = fields.oid()?;
-        // Critical ones that are not known are none of C's business, either.
+        // Unknown critical extensions are ignored, as in C.
         if fields.peek() == Some(der::BOOLEAN) {
             fields.boolean()?;
         }

@@ -449,9 +449,19 @@ impl Platform for Double {
         })
     }
 
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
         self.ask("verify")?;
-        Ok(self.is_good(*key, signature))
+        Ok(if self.unsupported_key == Some(*key) {
+            Verification::Unsupported
+        } else if self.is_good(*key, signature) {
+            Verification::Good
+        } else {
+            Verification::Bad(-129)
+        })
     }
 
     fn verify_with(

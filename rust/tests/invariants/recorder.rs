@@ -262,9 +262,17 @@ impl Platform for Recorder<'_> {
         )
     }
 
-    fn verify(&self, key: &Self::Key, signature: &Signature<'_>) -> Result<bool, PlatformError> {
+    fn verify(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
         let good = self.is_good(*key, signature);
-        self.ask(Event::Verify(address(signature.value), good), good)
+        let answer = match good {
+            true => Verification::Good,
+            false => Verification::Bad(-129),
+        };
+        self.ask(Event::Verify(address(signature.value), good), answer)
     }
 
     fn verify_with(
