@@ -56,15 +56,17 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 	boots-6.12-x86_64 test-kbuild-6.12 \
 	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
 	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
-	check-kernel-6.12 panic-free test-kbuild-7.3 test-hashes test-dkms \
+	check-kernel-6.12 panic-free stack test-kbuild-7.3 test-hashes test-dkms \
 	$(PAGES_TEST)
 # Those of the full matrix that "make test" does not build.
 MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
-	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug
+	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug \
+	6.12-x86_64-c-fixed 7.3-x86_64-c-fixed
 TEST_ALL := fuzz-check differ-weakenings vendored rust-1.85 test-deb \
-	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all check-kernel-7.3 c-from-nothing \
+	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all check-kernel-7.3 configurations-6.12 configurations-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 \
-	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 instruments-7.3-x86_64 \
+	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
+	c-fixed-6.12 c-fixed-7.3 instruments-7.3-x86_64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 STEPS := $(TEST) $(TEST_ALL)
@@ -131,11 +133,17 @@ check-kernel-6.12: kernel-6.12-x86_64-hashes kernel-6.12-x86_64-c
 check-kernel-7.3: kernel-7.3-x86_64-hashes kernel-7.3-x86_64-c
 	$(step) -i $(scripts) scripts/check/kernel -k 7.3-x86_64-permissive 7.3-x86_64-hashes 7.3-x86_64-c -- scripts/check/kernel 7.3
 # All that are built, but the unmodified ones.
-verifiers = $(filter-out %-c %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
+verifiers = $(filter-out %-c %-c-fixed %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
 panic-free: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
 	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST)) -- scripts/check/panic-free $(call verifiers,$(TEST))
+stack: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
+	$(step) -i scripts/check/stack scripts/lib/stack.py -k $(call verifiers,$(TEST)) -- scripts/check/stack $(call verifiers,$(TEST))
 panic-free-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
 	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST_ALL)) -- scripts/check/panic-free $(call verifiers,$(TEST_ALL))
+configurations-6.12 configurations-7.3: configurations-%: kernel-%-x86_64-permissive
+	$(step) -i $(scripts) scripts/check/configurations -k $*-x86_64-permissive -- scripts/check/configurations $*
+stack-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
+	$(step) -i scripts/check/stack scripts/lib/stack.py -k $(call verifiers,$(TEST_ALL)) -- scripts/check/stack $(call verifiers,$(TEST_ALL))
 c-from-nothing: kernel-6.12-x86_64-c
 	$(step) -i scripts/test/c-from-nothing $(scripts) -k 6.12-x86_64-c -- scripts/test/c-from-nothing 6.12 x86_64
 
@@ -170,6 +178,9 @@ compare-reduced: downloads kernel-6.12-x86_64-permissive kernel-6.12-x86_64-c
 	$(step) -i $(harness) scripts/get/vectors -k 6.12-x86_64-permissive 6.12-x86_64-c -- $(qemu) compare --reduced
 $(filter-out compare-reduced,$(filter compare-%,$(STEPS))): compare-%: kernel-$$*-permissive kernel-$$*-c
 	$(step) -i $(harness) scripts/get/vectors -k $*-permissive $*-c -- $(qemu) compare $(call options,$*)
+$(filter c-fixed-%,$(STEPS)): c-fixed-%: downloads kernel-$$*-x86_64-permissive kernel-$$*-x86_64-c-fixed
+	$(step) -i $(harness) scripts/get/vectors -k $*-x86_64-permissive $*-x86_64-c-fixed -- \
+		$(qemu) compare --reduced --fixed --kernel $*
 $(filter instruments-%,$(STEPS)): instruments-%: kernel-$$*-debug
 	$(step) -i $(harness) scripts/get/vectors -k $*-debug -- $(qemu) instruments $(call options,$*)
 $(filter page-%,$(STEPS)): page-%: kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive
@@ -206,7 +217,7 @@ bench: setup ## time signing and hashing 4,000 modules; count what checking one 
 report: ## write build/report.html of the last runs
 	$(qemu) report
 
-fuzz: setup ## fuzz the verifier, each of five targets for TIME seconds [TIME=60]
+fuzz: setup ## fuzz the verifier, each of six targets for TIME seconds [TIME=60]
 	scripts/tools/fuzz $(TIME)
 
 asan: ## run the verifier's tests under AddressSanitizer (wants a toolchain from rustup)

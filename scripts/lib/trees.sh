@@ -2,8 +2,8 @@
 # Sourced after lib.sh by the scripts that build kernels, or in the trees of kernels.
 #
 # A kernel tree can be copied, and what is built in the copy is what has changed since, because the
-# object tree lies in the source tree: so Kbuild calls the sources "..", and only objtool and the
-# Rust crates know their absolute place.
+# object tree lies in the source tree: so Kbuild calls the sources "..", and only objtool, the Rust
+# crates and the object tree's Makefile know their absolute place.
 
 # Where scripts/build/kernel builds.  Nobody else touches these trees: who needs one gets a copy.
 trees=$cache/tree
@@ -44,7 +44,7 @@ copy_sources() {
 move_objects() {
 	{
 		grep -rlIF --null "$2" "$1/tools" 2> /dev/null || true
-		find "$1/rust" -name '.*.cmd' -print0 2> /dev/null || true
+		find "$1/Makefile" "$1/rust" -name Makefile -print0 -o -name '.*.cmd' -print0 2> /dev/null || true
 	} | xargs -0r sed -i "s,$2\([^a-z0-9.-]\|\$\),$3\1,g"
 }
 
