@@ -12,13 +12,13 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
-use modsig::verify::{check, cms, DigestAlgorithm, Error, Flags};
+use modsig::verify::{check, cms, DigestAlgorithm, Error, Flags, Tree};
 use openssl::x509::X509Ref;
 
 use crate::{
     ml_dsa, module,
     platform::{Host, NO_ML_DSA},
-    signer::{digest_by_name, kernel_that_trusts, CertificateIds, NEWEST},
+    signer::{digest_by_name, kernel_that_trusts, CertificateIds},
 };
 
 /// The file that a module's signature is in, when it is not in the module.
@@ -176,7 +176,8 @@ impl Gate {
             }
             Err(error) => bail!("it is not good for this module: {error}"),
         }
-        let parsed = cms::parse(message, NEWEST).and_then(|parsed| parsed.signed_data().copied());
+        let parsed =
+            cms::parse(message, Tree::NEWEST).and_then(|parsed| parsed.signed_data().copied());
         let signed_data = parsed.map_err(|error| anyhow!("it cannot be read: {error}"))?;
         if let Some(other) = signed_data
             .signers()

@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use modsig::verify::{
-    cms::Dialect,
-    merkle,
+    check, check_by_hash, merkle,
     policy::{self, Decision},
-    Accepts, Blacklist, CertificateHash, Checked, Class, Digest, DigestAlgorithm, KeyAlgorithm,
-    KeyId, Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree,
-    Verification,
+    Blacklist, Checked, Class, Digest, DigestAlgorithm, Flags, Hashes, KeyAlgorithm, KeyId,
+    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 use openssl::{
     error::ErrorStack,
@@ -74,7 +72,8 @@ pub type MlDsaVerify = fn(KeyAlgorithm, &[u8], &[u8], &[u8]) -> Option<bool>;
 
 /// A kernel's view of the world: whom it trusts, whom it does not.
 pub struct Host {
-    accepts: Accepts,
+    keys: bool,
+    root: Option<merkle::Root>,
     tree: Tree,
     trusted: Vec<Filed>,
     platform: Vec<Filed>,
@@ -89,12 +88,8 @@ pub struct Host {
 impl Default for Host {
     fn default() -> Self {
         Host::new(Tree {
-            dialect: Dialect {
-                ml_dsa: true,
-                ml_dsa_attributes: true,
-            },
-            certificate_hash: CertificateHash::Sha256,
             file_hashes: true,
+            ..Tree::NEWEST
         })
     }
 }
@@ -103,10 +98,8 @@ impl Host {
     /// A kernel of this kind, which trusts nobody yet.
     pub fn new(tree: Tree) -> Self {
         Host {
-            accepts: Accepts {
-                keys: true,
-                hashes: None,
-            },
+            keys: true,
+            root: None,
             tree,
             trusted: vec![],
             platform: vec![],
@@ -120,12 +113,20 @@ impl Host {
 
     /// Takes modules that are of the tree with this root.
     pub fn accept_hashes(&mut self, root: merkle::Root) {
-        self.accepts.hashes = Some(root);
+        self.root = Some(root);
     }
 
     /// Takes no module for a key's sake.
     pub fn accept_no_keys(&mut self) {
-        self.accepts.keys = false;
+        self.keys = false;
+    }
+
+    /// Checks a module file as this kernel does.
+    pub fn check<'a>(&self, file: &'a [u8], flags: Flags) -> Checked<'a> {
+        match self.keys {
+            true => check(self, file, flags),
+            false => check_by_hash(self, file, flags),
+        }
     }
 
     /// Trusts a certificate as if it were built in.
@@ -195,12 +196,11 @@ fn find<'k>(
     }
 }
 
-impl Platform for Host {
-    type Key = Key;
+impl Hashes for Host {
     type Hash = (DigestAlgorithm, MessageDigest);
 
-    fn accepts(&self) -> Accepts {
-        self.accepts
+    fn root(&self) -> Option<merkle::Root> {
+        self.root
     }
 
     fn tree(&self) -> Tree {
@@ -228,11 +228,22 @@ impl Platform for Host {
             hasher.update(part).map_err(openssl_error)?;
         }
         let octets = hasher.finish().map_err(openssl_error)?;
-        Digest::fill_with(algorithm, |buffer| {
-            buffer[..octets.len()].copy_from_slice(&octets);
-            Ok(())
+        let mut buffer = [0; Digest::MAX];
+        buffer[..octets.len()].copy_from_slice(&octets);
+        Ok(Digest::new(algorithm, buffer))
+    }
+
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+        let digest = digest.as_bytes();
+        Ok(match what {
+            Blacklist::Certificate => self.blacklisted_certificates.iter().any(|d| d == digest),
+            Blacklist::File => self.blacklisted.iter().any(|d| d == digest),
         })
     }
+}
+
+impl Platform for Host {
+    type Key = Key;
 
     fn find_key(
         &self,
@@ -269,14 +280,6 @@ impl Platform for Host {
             Ok(key) => self.ask(&key, signature),
             Err(_) => Ok(Verification::Bad(-EKEYREJECTED)),
         }
-    }
-
-    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
-        let digest = digest.as_bytes();
-        Ok(match what {
-            Blacklist::Certificate => self.blacklisted_certificates.iter().any(|d| d == digest),
-            Blacklist::File => self.blacklisted.iter().any(|d| d == digest),
-        })
     }
 }
 

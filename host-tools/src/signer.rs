@@ -9,10 +9,8 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use modsig::verify::{
-    check,
-    cms::{self, Dialect},
-    der::Reader,
-    trailer, DigestAlgorithm, Flags, KeyAlgorithm, SignerId, Tree,
+    check, cms, der::Reader, trailer, CertificateHash, DigestAlgorithm, Flags, KeyAlgorithm,
+    SignerId, Tree,
 };
 use openssl::{
     asn1::Asn1Time,
@@ -330,7 +328,7 @@ impl Signer {
         if trailer::split(split.content).is_ok() {
             return false;
         }
-        let parsed = cms::parse(split.message, NEWEST);
+        let parsed = cms::parse(split.message, Tree::NEWEST);
         let Ok(Ok(message)) = parsed.as_ref().map(cms::Message::signed_data) else {
             return false;
         };
@@ -340,19 +338,14 @@ impl Signer {
     }
 }
 
-pub(crate) const NEWEST: Dialect = Dialect {
-    ml_dsa: true,
-    ml_dsa_attributes: true,
-};
-
 const NO_DIGEST: &str = "ML-DSA signs a module itself, not its digest; sign where the modules are";
 
 /// A kernel that knows all that any does, and trusts nobody but this certificate. It has no list of
 /// refused hashes, for which it would digest each file once more.
 pub(crate) fn kernel_that_trusts(certificate: &X509Ref) -> Result<Host> {
     let mut kernel = Host::new(Tree {
-        dialect: NEWEST,
-        ..Tree::default()
+        certificate_hash: CertificateHash::None,
+        ..Tree::NEWEST
     });
     kernel.trust(certificate)?;
     Ok(kernel)

@@ -10,7 +10,7 @@ mod common;
 use std::fs;
 
 use common::*;
-use modsig::verify::{check, cms::Dialect, trailer, Error, Flags, KeyAlgorithm, Platform, Tree};
+use modsig::verify::{check, trailer, Error, Flags, Hashes, KeyAlgorithm, Tree};
 use modsig_testing::ml_dsa::{self as other, Key};
 use modsig_tools::{
     keys,
@@ -228,25 +228,22 @@ fn altered_files_are_refused() {
 #[test]
 fn the_tree_decides() {
     let foreign = Foreign::new(KeyAlgorithm::MlDsa87);
-    let outcomes = |dialect: Dialect, file: &[u8]| {
+    let outcomes = |(ml_dsa, ml_dsa_attributes), file: &[u8]| {
         let mut host = Host::new(Tree {
-            dialect,
+            ml_dsa,
+            ml_dsa_attributes,
             ..Host::default().tree()
         });
         host.trust(&foreign.certificate).unwrap();
         host.verify_ml_dsa_by(other::verify);
         outcome(&check(&host, file, Flags::default()), Mode::Permissive)
     };
-    let dialect = |ml_dsa, ml_dsa_attributes| Dialect {
-        ml_dsa,
-        ml_dsa_attributes,
-    };
     let (plain, attributes) = (foreign.signed(None), foreign.signed(Some("sha512")));
-    assert_eq!(outcomes(dialect(false, false), &plain), "loads, taints");
-    assert_eq!(outcomes(dialect(true, false), &plain), "loads");
-    assert_eq!(outcomes(dialect(true, false), &attributes), "EKEYREJECTED");
-    assert_eq!(outcomes(dialect(true, true), &plain), "loads");
-    assert_eq!(outcomes(dialect(true, true), &attributes), "loads");
+    assert_eq!(outcomes((false, false), &plain), "loads, taints");
+    assert_eq!(outcomes((true, false), &plain), "loads");
+    assert_eq!(outcomes((true, false), &attributes), "EKEYREJECTED");
+    assert_eq!(outcomes((true, true), &plain), "loads");
+    assert_eq!(outcomes((true, true), &attributes), "loads");
 }
 
 /// The form that the tree's `sign-file` makes with OpenSSL 3.5, which signs nothing but attributes.

@@ -17,6 +17,10 @@ mod sys;
 #[allow(dead_code, unreachable_pub, unused_imports)]
 mod verify;
 
+#[cfg(CONFIG_MODULE_SIG_RUST_KEYS)]
+use verify::check;
+#[cfg(not(CONFIG_MODULE_SIG_RUST_KEYS))]
+use verify::check_by_hash as check;
 use verify::{
     policy::{self, Decision},
     Checked, Flags,
@@ -47,7 +51,7 @@ pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags:
     };
     let given = |flag: u32| flags & flag as c_int != 0;
 
-    let checked = verify::check(
+    let checked = check(
         &sys::Kernel,
         file,
         Flags {

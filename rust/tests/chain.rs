@@ -6,9 +6,7 @@ mod common;
 
 use common::*;
 use modsig::verify::{
-    check,
-    cms::{Dialect, MAX_CERTIFICATES},
-    CertificateHash, Class, DigestAlgorithm, Error, Flags,
+    check, cms::MAX_CERTIFICATES, CertificateHash, Class, DigestAlgorithm, Error, Flags,
 };
 
 /// The verdict on a module whose message has these certificates and signers.
@@ -479,7 +477,7 @@ fn ml_dsa_signs_the_content_itself() {
         ..signer
     };
     let platform = Double {
-        dialect: NEWEST,
+        ml_dsa: true,
         missing_hash: Some(DigestAlgorithm::Sha256),
         ..Double::trusting(&[1])
     };
@@ -496,7 +494,7 @@ fn ml_dsa_signs_the_content_itself() {
         Err(Error::DigestNotBuiltIn)
     );
     let platform = Double {
-        dialect: NEWEST,
+        ml_dsa: true,
         ..Double::trusting(&[1])
     };
     assert_eq!(verdict(&platform, &[], &[with(&[])]), Ok(()));
@@ -539,10 +537,7 @@ fn ml_dsa_signs_the_content_itself() {
 
 /// The verdict on a module with a good signature by a trusted key, and this certificate beside it.
 fn beside(certificate: &Cert) -> Result<(), Error> {
-    let platform = Double {
-        dialect: Dialect::default(),
-        ..Double::trusting(&[1])
-    };
+    let platform = Double::trusting(&[1]);
     let list = std::slice::from_ref(certificate);
     verdict(&platform, list, &[signer_of(1, 1)])
 }

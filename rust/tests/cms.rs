@@ -6,8 +6,8 @@ mod common;
 
 use common::*;
 use modsig::verify::{
-    cms::{self, Dialect, KeyId, MAX_CERTIFICATES, MAX_MESSAGE, MAX_SIGNERS, MAX_SIGNER_ID},
-    Class, DigestAlgorithm, Error, KeyAlgorithm, SignerId,
+    cms::{self, KeyId, MAX_CERTIFICATES, MAX_MESSAGE, MAX_SIGNERS, MAX_SIGNER_ID},
+    Class, DigestAlgorithm, Error, KeyAlgorithm, SignerId, Tree,
 };
 
 fn error(message: &Message) -> Error {
@@ -500,7 +500,7 @@ fn certificates_are_read_and_counted() {
     };
     let count = |message: &Message| {
         let der = message.der();
-        cms::parse(&der, Dialect::default()).map(|message| message.certificates().encoded().count())
+        cms::parse(&der, Tree::default()).map(|message| message.certificates().encoded().count())
     };
     let many: Vec<Cert> = (0..=MAX_CERTIFICATES as u8)
         .map(|key| cert(key, 99))
@@ -677,17 +677,17 @@ fn ml_dsa_is_known_where_the_tree_knows_it() {
         signed_attributes: signed_attributes(&[]),
         ..signer(2)
     };
-    let read = |signers: &[Signer], dialect| {
+    let read = |signers: &[Signer], tree| {
         let der = message(signers).der();
-        let message = cms::parse(&der, dialect).unwrap();
+        let message = cms::parse(&der, tree).unwrap();
         message.signed_data().map(|data| data.signers().count())
     };
-    let only_plain = Dialect {
+    let only_plain = Tree {
         ml_dsa: true,
-        ml_dsa_attributes: false,
+        ..Tree::default()
     };
     assert!(matches!(
-        read(std::slice::from_ref(&ml_dsa), Dialect::default()),
+        read(std::slice::from_ref(&ml_dsa), Tree::default()),
         Err(Error::UnknownKeyAlgorithm(_))
     ));
     assert_eq!(read(std::slice::from_ref(&ml_dsa), only_plain), Ok(1));
@@ -695,9 +695,12 @@ fn ml_dsa_is_known_where_the_tree_knows_it() {
         read(std::slice::from_ref(&with_attributes), only_plain),
         Err(Error::SignedAttributes)
     );
-    assert_eq!(read(std::slice::from_ref(&with_attributes), NEWEST), Ok(1));
     assert_eq!(
-        read(&[with_attributes.clone(), ml_dsa], NEWEST),
+        read(std::slice::from_ref(&with_attributes), Tree::NEWEST),
+        Ok(1)
+    );
+    assert_eq!(
+        read(&[with_attributes.clone(), ml_dsa], Tree::NEWEST),
         Err(Error::MixedSignedAttributes)
     );
     // C looks at the first signer only.
@@ -705,7 +708,7 @@ fn ml_dsa_is_known_where_the_tree_knows_it() {
         [with_attributes.clone(), rsa.clone()],
         [rsa, with_attributes],
     ] {
-        assert_eq!(read(&signers, NEWEST), Err(Error::SignedAttributes));
+        assert_eq!(read(&signers, Tree::NEWEST), Err(Error::SignedAttributes));
     }
 }
 

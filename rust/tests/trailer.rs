@@ -11,7 +11,7 @@ use modsig::verify::{
 };
 
 fn error(file: &[u8]) -> (Error, usize) {
-    let unsplit = trailer::split_known(file, |kind| kind == Kind::Pkcs7).expect_err("is refused");
+    let unsplit = trailer::split_known(file, &[Kind::Pkcs7]).expect_err("is refused");
     (unsplit.error, unsplit.module_len)
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
 use modsig::verify::{
-    check, merkle,
+    merkle,
     trailer::{self, Kind, Split},
     Error as NotTaken, Flags,
 };
@@ -96,7 +96,7 @@ fn check_all(arguments: &Arguments, modules: Vec<Found>) -> Result<ExitCode> {
         |buffer, Found { path, .. }| {
             Original::read(path, buffer)?;
             let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
-            let result = check(&host, &opened.file, Flags::default()).result;
+            let result = host.check(&opened.file, Flags::default()).result;
             let reason = result.err().map(|error| error.to_string());
             let json = json!({ "good": reason.is_none(), "reason": reason });
             Ok(match reason {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use modsig::verify::{
     cms, merkle,
     trailer::{self, Kind},
+    Tree,
 };
 use modsig_tools::{
     files::{Found, Links, Original},
@@ -67,11 +68,7 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
         });
         return Done::good("with a proof", text, json);
     }
-    let newest = cms::Dialect {
-        ml_dsa: true,
-        ml_dsa_attributes: true,
-    };
-    let parsed = cms::parse(split.message, newest);
+    let parsed = cms::parse(split.message, Tree::NEWEST);
     let message = match parsed.as_ref().map(cms::Message::signed_data) {
         Ok(Ok(message)) => message,
         Ok(Err(error)) | Err(&error) => return bad(error.to_string()),

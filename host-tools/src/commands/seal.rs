@@ -14,7 +14,7 @@ use modsig::verify::{
     check, cms,
     der::Reader,
     trailer::{self, Kind},
-    DigestAlgorithm, Error, Flags, SignerId,
+    DigestAlgorithm, Error, Flags, SignerId, Tree,
 };
 use modsig_tools::{
     files::{Found, Original, Stamp},
@@ -246,7 +246,7 @@ fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
             split.kind == Kind::Pkcs7,
             "it has a proof that it is of a build (modsig hashes); --replace takes that off"
         );
-        let parsed = cms::parse(split.message, NEWEST);
+        let parsed = cms::parse(split.message, Tree::NEWEST);
         let signers = parsed.and_then(|message| message.signed_data().copied());
         let message = signers.map_err(|error| {
             anyhow!("it has a signature that cannot be read ({error}); --replace takes that off")
@@ -266,11 +266,6 @@ fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
     }
     Ok(())
 }
-
-const NEWEST: cms::Dialect = cms::Dialect {
-    ml_dsa: true,
-    ml_dsa_attributes: true,
-};
 
 /// Reads all back, and complains of each module that the kernel does not take for this
 /// certificate's sake. Says how many these are, and how many other certificates it has.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use modsig::verify::{check, cms, trailer, Checked, Error, Flags, SignerId};
+use modsig::verify::{cms, trailer, Checked, Error, Flags, SignerId, Tree};
 use modsig_tools::{
     files,
     image::{self, List},
@@ -352,7 +352,7 @@ fn shell(word: &dyn Display) -> String {
 
 fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
     let file = &opened.file[..];
-    let checked = check(&scene.host, file, Flags::default());
+    let checked = scene.host.check(file, Flags::default());
     if checked.result == Err(NO_ML_DSA.into()) {
         bail!("cannot be checked: {}", ml_dsa::missing());
     }
@@ -481,7 +481,7 @@ fn unsigned(path: &Path, opened: &Module<'_>, scene: &Scene, answer: &mut Answer
     answer.say(format!(
         "it has a signature, but {behind} octets stand behind it: something was appended after it was signed, so the kernel does not see it"
     ));
-    let cut = check(&scene.host, &file[..end], Flags::default());
+    let cut = scene.host.check(&file[..end], Flags::default());
     match cut.result {
         Ok(()) if opened.compression.is_none() => {
             answer.say("without them the signature is good");
@@ -565,7 +565,7 @@ fn bad_signature(
     }
     // Below a second signature the first may be good.
     let below = &file[..checked.module_len];
-    if trailer::split(below).is_ok() && check(&scene.host, below, Flags::default()).result.is_ok() {
+    if trailer::split(below).is_ok() && scene.host.check(below, Flags::default()).result.is_ok() {
         answer.say("the signature below the last one is good");
         answer.advise("install its package again: what it came with was right");
     }
@@ -619,13 +619,9 @@ fn has_issued(ca: &X509, id: &SignerId<'_>) -> bool {
 
 /// Where the signer's key was looked for, and what can be done so that it is found.
 fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
-    let newest = cms::Dialect {
-        ml_dsa: true,
-        ml_dsa_attributes: true,
-    };
     let signers: Vec<SignerId<'_>> = trailer::split(file)
         .ok()
-        .and_then(|split| cms::parse(split.message, newest).ok())
+        .and_then(|split| cms::parse(split.message, Tree::NEWEST).ok())
         .and_then(|message| message.signed_data().copied().ok())
         .map(|data| data.signers().map(|signer| signer.id).collect())
         .unwrap_or_default();

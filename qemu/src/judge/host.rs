@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{anyhow, ensure, Context, Result};
 use modsig::verify::{
-    check, cms::Dialect, der::Reader, x509, CertificateHash, DigestAlgorithm, Error, Flags, Tree,
+    check, der::Reader, x509, CertificateHash, DigestAlgorithm, Error, Flags, Tree,
 };
 use modsig_testing::ml_dsa;
 use modsig_tools::{
@@ -71,10 +71,8 @@ pub fn host(directory: &Path, series: &Series, hashes: Option<Hashes>) -> Result
 fn tree(series: &Series) -> Tree {
     let is_6_12 = series.is_6_12();
     Tree {
-        dialect: Dialect {
-            ml_dsa: !is_6_12,
-            ml_dsa_attributes: !is_6_12,
-        },
+        ml_dsa: !is_6_12,
+        ml_dsa_attributes: !is_6_12,
         certificate_hash: if is_6_12 {
             CertificateHash::OfSignature
         } else {

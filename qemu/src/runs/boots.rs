@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
-use modsig::verify::{check, Flags};
+use modsig::verify::Flags;
 use modsig_testing::{
     script::script,
     vm::{self, Arch},
@@ -70,7 +70,7 @@ impl Harness {
     /// What the kernel's code on the host makes of a file that this kernel is given.
     pub fn verdict(&self, kernel: &Kernel, file: &[u8], mode: Mode) -> Result<&'static str> {
         let host = host(&self.keys, &kernel.series, None)?;
-        Ok(outcome(&check(&host, file, Flags::default()), mode))
+        Ok(outcome(&host.check(file, Flags::default()), mode))
     }
 
     /// Boots a kernel, tries every case of the table, prints what came of it (if `quiet`, only what

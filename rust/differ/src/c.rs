@@ -11,8 +11,8 @@ use std::{
 };
 
 use modsig::verify::{
-    Accepts, Blacklist, Digest, DigestAlgorithm, KeyAlgorithm, KeyId, Keyring, Lookup, Platform,
-    PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    merkle, Blacklist, Digest, DigestAlgorithm, Hashes, KeyAlgorithm, KeyId, Keyring, Lookup,
+    Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 use crate::world::{self, World};
@@ -304,7 +304,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// As rust/modsig/sys/signature.rs has it.
+/// As rust/modsig/sys/keys/signature.rs has it.
 fn encoding(key: KeyAlgorithm) -> &'static CStr {
     match key {
         KeyAlgorithm::Rsa => c"pkcs1",
@@ -316,7 +316,7 @@ fn encoding(key: KeyAlgorithm) -> &'static CStr {
     }
 }
 
-/// Gives a signature to C, as rust/modsig/sys/signature.rs does.
+/// Gives a signature to C, as rust/modsig/sys/keys/signature.rs does.
 fn ask_c(signature: &Signature<'_>, check: impl FnOnce(*const CSignature<'_>) -> c_int) -> c_int {
     let attributes;
     let (hash, message) = match signature.signed {
@@ -342,15 +342,11 @@ fn ask_c(signature: &Signature<'_>, check: impl FnOnce(*const CSignature<'_>) ->
     })
 }
 
-impl Platform for Session<'_> {
-    type Key = *mut CKey;
+impl Hashes for Session<'_> {
     type Hash = DigestAlgorithm;
 
-    fn accepts(&self) -> Accepts {
-        Accepts {
-            keys: true,
-            hashes: None,
-        }
+    fn root(&self) -> Option<merkle::Root> {
+        None
     }
 
     fn tree(&self) -> Tree {
@@ -365,11 +361,27 @@ impl Platform for Session<'_> {
     fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
         let all = parts.concat();
         let digest = world::digest(hash.name(), &all, hash.size());
-        Digest::fill_with(*hash, |octets| {
-            octets[..digest.len()].copy_from_slice(&digest);
-            Ok(())
-        })
+        let mut octets = [0; Digest::MAX];
+        octets[..digest.len()].copy_from_slice(&digest);
+        Ok(Digest::new(*hash, octets))
     }
+
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+        let kind = match what {
+            Blacklist::Certificate => CERTIFICATE,
+            Blacklist::File => FILE,
+        };
+        // SAFETY: the digest is there during the call.
+        match unsafe { (self.library.0.is_blacklisted)(&Octets::new(digest.as_bytes()), kind) } {
+            EKEYREJECTED => Ok(true),
+            0 => Ok(false),
+            error => Err(PlatformError(error)),
+        }
+    }
+}
+
+impl Platform for Session<'_> {
+    type Key = *mut CKey;
 
     fn find_key(
         &self,
@@ -435,18 +447,5 @@ impl Platform for Session<'_> {
             ENOPKG => Verification::Unsupported,
             other => Verification::Bad(other),
         })
-    }
-
-    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
-        let kind = match what {
-            Blacklist::Certificate => CERTIFICATE,
-            Blacklist::File => FILE,
-        };
-        // SAFETY: the digest is there during the call.
-        match unsafe { (self.library.0.is_blacklisted)(&Octets::new(digest.as_bytes()), kind) } {
-            EKEYREJECTED => Ok(true),
-            0 => Ok(false),
-            error => Err(PlatformError(error)),
-        }
     }
 }

@@ -218,7 +218,7 @@ impl Corpus {
     /// Reads that of the fuzz targets.
     pub fn read(dir: &Path) -> Result<Self, String> {
         let mut corpus = Corpus::default();
-        // What stands in front of each: a dialect, or whether there is ML-DSA.
+        // What stands in front of each: what the tree knows, or whether there is ML-DSA.
         for (name, is_certificate) in [("cms", false), ("x509", true)] {
             for file in files(&dir.join(name))? {
                 corpus.add(&read(&file)?, 1, is_certificate);
@@ -263,7 +263,7 @@ pub fn case(seed: u64, number: u64, series: &[usize], corpus: &Corpus) -> Case {
 
 impl Generator<'_> {
     fn has_ml_dsa(&self) -> bool {
-        self.world.series().tree.dialect.ml_dsa
+        self.world.series().tree.ml_dsa
     }
 
     fn algorithm(&mut self) -> PublicKeyAlgorithm {
@@ -272,7 +272,7 @@ impl Generator<'_> {
             0..8 => PublicKeyAlgorithm::Rsa,
             8..12 => KEYS[2],
             12 | 13 => KEYS[3],
-            14..18 if SERIES[self.world.series].tree.dialect.ml_dsa => KEYS[7 + rng.below(3)],
+            14..18 if SERIES[self.world.series].tree.ml_dsa => KEYS[7 + rng.below(3)],
             _ => *rng.pick(&KEYS),
         }
     }
@@ -907,7 +907,7 @@ impl Generator<'_> {
             1 => oid::any(&mut self.rng),
             _ => oid::DATA,
         };
-        let attributes = match self.world.series().tree.dialect.ml_dsa_attributes {
+        let attributes = match self.world.series().tree.ml_dsa_attributes {
             true => self.rng.percent(40),
             false => self.rng.odd(4),
         };
@@ -1038,9 +1038,9 @@ impl Generator<'_> {
         }
         // Whom it names, as far as it can be read.
         let octets = message.encode();
-        let dialect = self.world.series().tree.dialect;
+        let tree = self.world.series().tree;
         let mut ids: Vec<(Vec<u8>, Option<Vec<u8>>)> = vec![];
-        if let Ok(parsed) = cms::parse(&octets, dialect) {
+        if let Ok(parsed) = cms::parse(&octets, tree) {
             let join = |id: cms::KeyId<'_>| [id.0, id.1].concat();
             if let Ok(data) = parsed.signed_data() {
                 ids.extend(
@@ -1049,7 +1049,7 @@ impl Generator<'_> {
                 );
             }
             for encoded in parsed.certificates().encoded() {
-                if let Ok(found) = x509::parse(&encoded, dialect.ml_dsa) {
+                if let Ok(found) = x509::parse(&encoded, tree.ml_dsa) {
                     ids.push((join(found.id), found.subject_key_id.map(join)));
                     let authority = found.authority.or(found.authority_key_id).map(join);
                     ids.extend(authority.map(|id| (id, found.authority_key_id.map(join))));
@@ -1063,7 +1063,7 @@ impl Generator<'_> {
                     ring: RINGS[ring].0,
                     id,
                     key_id,
-                    algorithm: *self.rng.pick(&KEYS[..if dialect.ml_dsa { 10 } else { 7 }]),
+                    algorithm: *self.rng.pick(&KEYS[..if tree.ml_dsa { 10 } else { 7 }]),
                     octets: self.rng.octets(3),
                 });
             }

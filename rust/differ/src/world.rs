@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use modsig::verify::{cms::Dialect, CertificateHash, PublicKeyAlgorithm, Tree};
+use modsig::verify::{CertificateHash, PublicKeyAlgorithm, Tree};
 
 use crate::rng::mix;
 
@@ -20,10 +20,8 @@ pub struct Series {
 }
 
 const MLDSA: Tree = Tree {
-    dialect: Dialect {
-        ml_dsa: true,
-        ml_dsa_attributes: false,
-    },
+    ml_dsa: true,
+    ml_dsa_attributes: false,
     certificate_hash: CertificateHash::Sha256,
     file_hashes: false,
 };
@@ -33,10 +31,8 @@ pub const SERIES: [Series; 3] = [
     Series {
         name: "6.12",
         tree: Tree {
-            dialect: Dialect {
-                ml_dsa: false,
-                ml_dsa_attributes: false,
-            },
+            ml_dsa: false,
+            ml_dsa_attributes: false,
             certificate_hash: CertificateHash::OfSignature,
             file_hashes: true,
         },
@@ -50,10 +46,8 @@ pub const SERIES: [Series; 3] = [
     Series {
         name: "7.3-attributes",
         tree: Tree {
-            dialect: Dialect {
-                ml_dsa: true,
-                ml_dsa_attributes: true,
-            },
+            ml_dsa: true,
+            ml_dsa_attributes: true,
             ..MLDSA
         },
         names: [("pkcs1(", ")"), ("x962(", ")")],

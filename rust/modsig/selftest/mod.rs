@@ -12,9 +12,9 @@ use crate::{
     verify::{
         check,
         der::Reader,
-        trailer,
+        merkle, trailer,
         x509::{self, Certificate},
-        Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, KeyId, Keyring,
+        Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, Hashes, KeyId, Keyring,
         Lookup, Platform, PlatformError, PublicKey, Signature, Tree, Verification,
     },
 };
@@ -31,15 +31,11 @@ impl Trusting {
     }
 }
 
-impl Platform for Trusting {
-    type Key = PublicKey<'static>;
-    type Hash = <Kernel as Platform>::Hash;
+impl Hashes for Trusting {
+    type Hash = <Kernel as Hashes>::Hash;
 
-    fn accepts(&self) -> Accepts {
-        Accepts {
-            keys: true,
-            hashes: None,
-        }
+    fn root(&self) -> Option<merkle::Root> {
+        None
     }
 
     fn tree(&self) -> Tree {
@@ -57,6 +53,14 @@ impl Platform for Trusting {
     fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
         Kernel.digest(hash, parts)
     }
+
+    fn is_blacklisted(&self, _: Blacklist, _: &Digest) -> Result<bool, PlatformError> {
+        Ok(false)
+    }
+}
+
+impl Platform for Trusting {
+    type Key = PublicKey<'static>;
 
     fn find_key(
         &self,
@@ -88,10 +92,6 @@ impl Platform for Trusting {
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError> {
         Kernel.verify_with(key, signature)
-    }
-
-    fn is_blacklisted(&self, _: Blacklist, _: &Digest) -> Result<bool, PlatformError> {
-        Ok(false)
     }
 }
 

@@ -47,7 +47,9 @@ impl Shash {
         for part in others {
             state.update(part)?;
         }
-        Digest::fill_with(self.algorithm, |octets| state.finish(last, octets))
+        let mut octets = [0; Digest::MAX];
+        state.finish(last, &mut octets)?;
+        Ok(Digest::new(self.algorithm, octets))
     }
 }
 

@@ -10,23 +10,14 @@ use core::ffi::{c_int, CStr};
 use kernel::bindings;
 
 use crate::verify::{
-    cms::Dialect, Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, KeyId, Keyring,
-    Lookup, Platform, PlatformError, PublicKey, Signature, Tree, Verification,
+    merkle, Blacklist, CertificateHash, Digest, DigestAlgorithm, Hashes, PlatformError, Tree,
 };
 
 pub(crate) mod errno;
 mod hash;
 #[cfg(CONFIG_MODULE_SIG_RUST_KEYS)]
-mod keyring;
-#[cfg(not(CONFIG_MODULE_SIG_RUST_KEYS))]
-#[path = "no_keyring.rs"]
-mod keyring;
+mod keys;
 mod root;
-#[cfg(CONFIG_MODULE_SIG_RUST_KEYS)]
-mod signature;
-#[cfg(not(CONFIG_MODULE_SIG_RUST_KEYS))]
-#[path = "no_signature.rs"]
-mod signature;
 
 /// A string for C. `CStr::as_ptr()` points to core's `c_char`, which is `i8` on x86; the kernel's is
 /// `u8`.
@@ -37,23 +28,17 @@ fn c_string(string: &'static CStr) -> *const u8 {
 /// The running kernel.
 pub(crate) struct Kernel;
 
-impl Platform for Kernel {
-    type Key = keyring::Key;
+impl Hashes for Kernel {
     type Hash = hash::Shash;
 
-    fn accepts(&self) -> Accepts {
-        Accepts {
-            keys: cfg!(CONFIG_MODULE_SIG_RUST_KEYS),
-            hashes: root::get(),
-        }
+    fn root(&self) -> Option<merkle::Root> {
+        root::get()
     }
 
     fn tree(&self) -> Tree {
         Tree {
-            dialect: Dialect {
-                ml_dsa: cfg!(CONFIG_MODULE_SIG_RUST_MLDSA),
-                ml_dsa_attributes: cfg!(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA),
-            },
+            ml_dsa: cfg!(CONFIG_MODULE_SIG_RUST_MLDSA),
+            ml_dsa_attributes: cfg!(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA),
             certificate_hash: if !cfg!(CONFIG_SYSTEM_BLACKLIST_KEYRING) {
                 CertificateHash::None
             } else if cfg!(CONFIG_MODULE_SIG_RUST_TBS_SHA256) {
@@ -71,39 +56,6 @@ impl Platform for Kernel {
 
     fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
         hash.digest(parts)
-    }
-
-    fn find_key(
-        &self,
-        keyring: Keyring,
-        first: Option<KeyId<'_>>,
-        second: Option<KeyId<'_>>,
-    ) -> Result<Lookup<Self::Key>, PlatformError> {
-        let keyring = match keyring {
-            Keyring::Trusted => keyring::trusted(),
-            Keyring::Platform => keyring::platform(),
-            Keyring::Revoked => keyring::revoked(),
-        };
-        match keyring {
-            Some(keyring) => keyring.find(first, second),
-            None => Ok(Lookup::Unknown),
-        }
-    }
-
-    fn verify(
-        &self,
-        key: &Self::Key,
-        signature: &Signature<'_>,
-    ) -> Result<Verification, PlatformError> {
-        signature::verify(key, signature)
-    }
-
-    fn verify_with(
-        &self,
-        key: &PublicKey<'_>,
-        signature: &Signature<'_>,
-    ) -> Result<Verification, PlatformError> {
-        signature::verify_with(key, signature)
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {

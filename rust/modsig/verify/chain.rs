@@ -115,7 +115,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     }
 
     fn read(&self, encoded: &Element<'a>) -> Result<Certificate<'a>, Error> {
-        x509::parse(encoded, self.tree.dialect.ml_dsa)
+        x509::parse(encoded, self.tree.ml_dsa)
     }
 
     /// The certificate that has the identifier, or, without one, the key identifier.
@@ -249,7 +249,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     /// Unlike C, which lets another signer make up for it, a blacklisted certificate refuses the
     /// message.
     #[inline(never)]
-    pub(super) fn follow(&mut self, start: Index) -> Result<End, Error> {
+    pub(super) fn verify_chain(&mut self, start: Index) -> Result<End, Error> {
         let mut seen = Set::default();
         let mut at = start;
         while let Some(certificate) = self.signed_part(at) {
@@ -352,7 +352,11 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         index: Index,
         key: &P::Key,
     ) -> Result<Option<Verification>, Error> {
-        self.with_signature(index, |signature| self.platform.verify(key, signature))
+        let mut digest = None;
+        match self.signature(index, &mut digest)? {
+            Some(signature) => Ok(Some(self.platform.verify(key, &signature)?)),
+            None => Ok(None),
+        }
     }
 
     /// The same by the key of a certificate in the message.
@@ -361,26 +365,31 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         let Some(key) = self.key(by) else {
             return Ok(None);
         };
-        self.with_signature(index, |signature| {
-            self.platform.verify_with(&key, signature)
-        })
+        let mut digest = None;
+        match self.signature(index, &mut digest)? {
+            Some(signature) => Ok(Some(self.platform.verify_with(&key, &signature)?)),
+            None => Ok(None),
+        }
     }
 
-    /// Gives `check` the signature that a certificate bears; `None` as above.
-    fn with_signature(
+    /// The signature that a certificate bears, over a digest that is kept in `digest`; `None` if it is
+    /// over one that is not built in.
+    fn signature<'d>(
         &self,
         index: Index,
-        check: impl FnOnce(&Signature<'_>) -> Result<Verification, PlatformError>,
-    ) -> Result<Option<Verification>, Error> {
+        digest: &'d mut Option<Digest>,
+    ) -> Result<Option<Signature<'d>>, Error>
+    where
+        'a: 'd,
+    {
         let Some(certificate) = self.signed_part(index) else {
             return Ok(None);
         };
-        let digest;
         let signed = match certificate.algorithm.digest {
             None => Signed::Data(certificate.tbs),
             Some(algorithm) => {
-                digest = self.digest(algorithm, certificate.tbs)?;
-                match &digest {
+                *digest = self.digest(algorithm, certificate.tbs)?;
+                match digest {
                     None => return Ok(None),
                     Some(digest) => Signed::Digest {
                         algorithm,
@@ -389,17 +398,17 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
                 }
             }
         };
-        Ok(Some(check(&Signature {
+        Ok(Some(Signature {
             key: certificate.algorithm.key,
             signed,
             value: certificate.signature,
-        })?))
+        }))
     }
 
     /// Whether a keyring has a key of the chain that starts at a certificate, or the one that has
     /// signed its last certificate.
     #[inline(never)]
-    pub(super) fn leads_into(&self, keyring: Keyring, start: Index) -> Result<bool, Error> {
+    pub(super) fn chain_hits(&self, keyring: Keyring, start: Index) -> Result<bool, Error> {
         let is_found = |lookup| matches!(lookup, Lookup::Found(_));
         let mut seen = Set::default();
         let mut at = start;

@@ -13,7 +13,7 @@ use super::{
     error::{Class, Error},
     name, oid,
     time::{self, Seconds},
-    x509,
+    x509, Tree,
 };
 
 /// How many signers a message may have. The work for a message is bounded by this; the kernel's
@@ -197,23 +197,14 @@ impl<'a> Certificates<'a> {
     }
 }
 
-/// What a tree's C parser knows, where trees differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dialect {
-    /// ML-DSA, in signatures and in certificates.
-    pub ml_dsa: bool,
-    /// Signed attributes are taken where all signers use ML-DSA
-    /// (`CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA`).
-    pub ml_dsa_attributes: bool,
-}
-
 /// What decides on how a SignerInfo is read.
 #[derive(Clone, Copy, Debug)]
 struct Grammar {
     /// The version of the SignedData.
     version: u8,
     content_type: ContentType,
-    dialect: Dialect,
+    /// Whether ML-DSA is known.
+    ml_dsa: bool,
 }
 
 /// What the content of the message claims to be.
@@ -247,7 +238,7 @@ impl<'a> Message<'a> {
 ///
 /// What is wrong with its form, certificates included, in the order of its octets.
 #[inline(never)]
-pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
+pub fn parse(message: &[u8], tree: Tree) -> Result<Message<'_>, Error> {
     if message.len() > MAX_MESSAGE {
         return Err(Error::LongMessage);
     }
@@ -277,7 +268,7 @@ pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
 
     let (content_type, embedded) = encapsulated_content(&mut fields)?;
     let mut unknown = None;
-    let certificates = certificates(&mut fields, dialect, &mut unknown)?;
+    let certificates = certificates(&mut fields, tree.ml_dsa, &mut unknown)?;
     if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
         return Err(Error::RevocationList(revocation_lists.at));
     }
@@ -285,7 +276,7 @@ pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
     let grammar = Grammar {
         version,
         content_type,
-        dialect,
+        ml_dsa: tree.ml_dsa,
     };
     let mut infos = fields.list(der::SET)?;
     let (mut first, mut others) = (None, infos);
@@ -314,7 +305,7 @@ pub fn parse(message: &[u8], dialect: Dialect) -> Result<Message<'_>, Error> {
         _ if with_attributes && without_attributes => Err(Error::MixedSignedAttributes),
         _ if embedded => Err(Error::EmbeddedContent),
         _ if content_type != ContentType::Data => Err(Error::NotData),
-        _ if with_attributes && !(dialect.ml_dsa_attributes && only_ml_dsa) => {
+        _ if with_attributes && !(tree.ml_dsa_attributes && only_ml_dsa) => {
             Err(Error::SignedAttributes)
         }
         // INVARIANT: all were read above, and none had an unknown algorithm.
@@ -354,7 +345,7 @@ fn encapsulated_content(fields: &mut Reader<'_>) -> Result<(ContentType, bool), 
 /// Reads the certificates; notes the first algorithm that is not known.
 fn certificates<'a>(
     fields: &mut Reader<'a>,
-    dialect: Dialect,
+    ml_dsa: bool,
     unknown: &mut Option<Error>,
 ) -> Result<Certificates<'a>, Error> {
     let set = match fields.optional(der::context_constructed(0))? {
@@ -366,7 +357,7 @@ fn certificates<'a>(
     while !rest.is_empty() {
         let encoded = rest.element(der::SEQUENCE)?;
         count.next().ok_or(Error::TooManyCertificates)?;
-        match x509::parse(&encoded, dialect.ml_dsa) {
+        match x509::parse(&encoded, ml_dsa) {
             Ok(_) => {}
             Err(error) if error.class() == Class::NoPackage => *unknown = unknown.or(Some(error)),
             Err(error) => return Err(error),
@@ -447,7 +438,7 @@ fn signer_info<'a>(infos: &mut Reader<'a>, grammar: Grammar) -> Result<ParsedSig
 
     let known = match (
         DigestAlgorithm::from_oid(digest_oid),
-        KeyAlgorithm::from_oid(key_oid).filter(|key| grammar.dialect.ml_dsa || !key.is_ml_dsa()),
+        KeyAlgorithm::from_oid(key_oid).filter(|key| grammar.ml_dsa || !key.is_ml_dsa()),
     ) {
         (None, _) => Err(Error::UnknownDigest(digest_at)),
         (_, None) => Err(Error::UnknownKeyAlgorithm(key_at)),

@@ -9,7 +9,7 @@
 //! Bit `i` of the position says on which side of the sibling the node at level `i` stands: 0 is
 //! left. As the first octet tells leaves from nodes, no node can be passed off as a module.
 
-use super::{DigestAlgorithm, Error, Platform};
+use super::{DigestAlgorithm, Error, Hashes};
 
 /// Octets of a hash.
 pub const HASH_SIZE: usize = 32;
@@ -50,7 +50,7 @@ pub fn parse(proof: &[u8]) -> Option<(u32, &[u8])> {
 /// All are of the class that is refused always: a module with a wrong proof was altered, or belongs
 /// to another build.
 #[inline(never)]
-pub fn check<P: Platform>(
+pub fn check<P: Hashes>(
     platform: &P,
     root: &Root,
     content: &[u8],

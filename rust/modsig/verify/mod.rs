@@ -7,9 +7,12 @@
 //! code. The data flows one way:
 //!
 //! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
-//! [`Platform::find_key`] -> [`Platform::digest`] -> [`Platform::verify`] -> [`policy::decide`]
+//! [`Platform::find_key`] -> [`Hashes::digest`] -> [`Platform::verify`] -> [`policy::decide`]
 //!
 //! or, without a key, [`trailer::split`] -> [`merkle::check`] -> [`policy::decide`].
+//!
+//! A kernel without keys calls [`check_by_hash`] in place of [`check`]; nothing of the first way is
+//! in it then.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +40,7 @@ pub use self::{
 use self::{
     chain::Chain,
     signers::Signers,
-    trailer::{Kind, Split},
+    trailer::{Kind, Split, Unsplit},
 };
 
 /// The flags of finit_module(2) that matter here: each tells the loader to do without version
@@ -94,24 +97,28 @@ pub enum Blacklist {
     File,
 }
 
-/// What a kernel takes as a reason to let a module in. One of the two may be missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepts {
-    /// Signatures by keys.
-    pub keys: bool,
-    /// Proofs that the module is of the tree with this root.
-    pub hashes: Option<merkle::Root>,
-}
-
 /// How the C verifier of a tree goes about things, where trees differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// What its parser knows.
-    pub dialect: cms::Dialect,
+    /// Its parser knows ML-DSA, in signatures and in certificates.
+    pub ml_dsa: bool,
+    /// It takes signed attributes where all signers use ML-DSA
+    /// (`CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA`).
+    pub ml_dsa_attributes: bool,
     /// What a certificate is blacklisted by.
     pub certificate_hash: CertificateHash,
-    /// Whether it asks for blacklisted files.
+    /// It looks for the module file on the blacklist.
     pub file_hashes: bool,
+}
+
+impl Tree {
+    /// What the newest tree's parser knows, which is all that any does.
+    pub const NEWEST: Self = Tree {
+        ml_dsa: true,
+        ml_dsa_attributes: true,
+        certificate_hash: CertificateHash::Sha256,
+        file_hashes: false,
+    };
 }
 
 /// The digest by which a certificate is blacklisted.
@@ -147,14 +154,9 @@ impl Digest {
     /// Size of the largest digest in octets.
     pub const MAX: usize = 64;
 
-    /// A digest whose octets `fill` writes into the start of a buffer.
-    pub fn fill_with<E>(
-        algorithm: DigestAlgorithm,
-        fill: impl FnOnce(&mut [u8; Self::MAX]) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let mut octets = [0; Self::MAX];
-        fill(&mut octets)?;
-        Ok(Digest { octets, algorithm })
+    /// The digest that stands at the start of a buffer.
+    pub fn new(algorithm: DigestAlgorithm, octets: [u8; Self::MAX]) -> Self {
+        Digest { octets, algorithm }
     }
 
     /// The octets.
@@ -196,15 +198,13 @@ pub enum Signed<'a> {
     },
 }
 
-/// What the verifier needs of the world around it.
-pub trait Platform {
-    /// A key that was found.
-    type Key;
+/// What the verifier needs of the world around it to know a module by its hash.
+pub trait Hashes {
     /// A digest algorithm, ready for use.
     type Hash;
 
-    /// What lets a module in.
-    fn accepts(&self) -> Accepts;
+    /// The root of the tree of modules that load without a key; `None` if there is no such tree.
+    fn root(&self) -> Option<merkle::Root>;
 
     /// How this tree's C verifier goes about things.
     fn tree(&self) -> Tree;
@@ -214,6 +214,15 @@ pub trait Platform {
 
     /// Digests these parts, one behind the other; at most `u32::MAX` octets each.
     fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError>;
+
+    /// Whether a digest is on the list of refused ones.
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError>;
+}
+
+/// What it needs beyond that to check signatures by keys.
+pub trait Platform: Hashes {
+    /// A key that was found.
+    type Key;
 
     /// Looks for a key that is filed under the first identifier (either of its two), and, if a
     /// second one is given, has that as its SubjectKeyIdentifier. Without a first one, the second
@@ -238,9 +247,6 @@ pub trait Platform {
         key: &PublicKey<'_>,
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError>;
-
-    /// Whether a digest is on the list of refused ones.
-    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError>;
 }
 
 /// What is known of a file after it was checked.
@@ -259,45 +265,83 @@ pub struct Checked<'a> {
 // Inlined because returning `Checked` dominates the cost of an unsigned module.
 #[inline(always)]
 pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
-    let without_signer = |module_len, error| Checked {
-        module_len,
-        signer: None,
-        result: Err(error),
+    let root = platform.root();
+    let known: &[Kind] = match root {
+        Some(_) => &[Kind::Pkcs7, Kind::Merkle],
+        None => &[Kind::Pkcs7],
     };
-    if flags.ignore_modversions || flags.ignore_vermagic {
-        return without_signer(file.len(), Error::ForceLoaded);
-    }
-    let accepts = platform.accepts();
-    let is_known = |kind| match kind {
-        Kind::Pkcs7 => accepts.keys,
-        Kind::Merkle => accepts.hashes.is_some(),
-    };
-    let Split {
-        kind,
-        content,
-        message,
-    } = match trailer::split_known(file, is_known) {
+    let split = match split(file, flags, known) {
         Ok(split) => split,
-        Err(unsplit) => return without_signer(unsplit.module_len, unsplit.error),
+        Err(unsplit) => return unsplit.into(),
     };
+    let mut signer = None;
+    let vouched = match split.kind {
+        Kind::Pkcs7 => check_message(platform, split.content, split.message, &mut signer),
+        Kind::Merkle => check_proof(platform, root, &split),
+    };
+    Checked {
+        module_len: split.content.len(),
+        result: vouched.and_then(|()| is_not_blacklisted(platform, file, &mut signer)),
+        signer,
+    }
+}
+
+/// The same for a kernel without keys.
+#[inline(always)]
+pub fn check_by_hash<'a, P: Hashes>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
+    let root = platform.root();
+    let split = match split(file, flags, &[Kind::Merkle]) {
+        Ok(split) => split,
+        Err(unsplit) => return unsplit.into(),
+    };
+    let vouched = check_proof(platform, root, &split);
+    Checked {
+        module_len: split.content.len(),
+        result: vouched.and_then(|()| is_not_blacklisted(platform, file, &mut None)),
+        signer: None,
+    }
+}
+
+/// Splits a file into the module and a signature of a known kind, unless the loader was told not to
+/// look at it.
+#[inline(always)]
+fn split<'a>(file: &'a [u8], flags: Flags, known: &[Kind]) -> Result<Split<'a>, Unsplit> {
+    if flags.ignore_modversions || flags.ignore_vermagic {
+        return Err(Unsplit {
+            error: Error::ForceLoaded,
+            module_len: file.len(),
+        });
+    }
+    let split = trailer::split_known(file, known)?;
     // The kernel's digests take their length as an `unsigned int`: C cuts it off.
     if u32::try_from(file.len()).is_err() {
-        return without_signer(content.len(), Error::TooLarge);
+        return Err(Unsplit {
+            error: Error::TooLarge,
+            module_len: split.content.len(),
+        });
     }
-    let mut signer = None;
-    let vouched = match (kind, accepts.hashes) {
-        (Kind::Merkle, Some(root)) => merkle::check(platform, &root, content, message),
-        (Kind::Pkcs7, _) if accepts.keys => check_message(platform, content, message, &mut signer),
-        // Not known, so they do not come as far.
-        (Kind::Merkle, None) => Err(Error::UnknownIdType(trailer::ID_MERKLE)),
-        (Kind::Pkcs7, _) => Err(Error::UnknownIdType(trailer::ID_PKCS7)),
-    };
-    let result = vouched.and_then(|()| is_not_blacklisted(platform, file, &mut signer));
-    Checked {
-        module_len: content.len(),
-        signer,
-        result,
+    Ok(split)
+}
+
+impl From<Unsplit> for Checked<'_> {
+    fn from(unsplit: Unsplit) -> Self {
+        Checked {
+            module_len: unsplit.module_len,
+            signer: None,
+            result: Err(unsplit.error),
+        }
     }
+}
+
+/// Checks the proof that a module is of the kernel's build.
+fn check_proof<P: Hashes>(
+    platform: &P,
+    root: Option<merkle::Root>,
+    split: &Split<'_>,
+) -> Result<(), Error> {
+    // No module has the default.
+    let root = root.unwrap_or_default();
+    merkle::check(platform, &root, split.content, split.message)
 }
 
 /// Checks a module's signature message; leaves in `signer` at whom the verdict was reached: if it
@@ -313,7 +357,7 @@ fn check_message<'a, P: Platform>(
     signer: &mut Option<SignerInfo<'a>>,
 ) -> Result<(), Error> {
     let tree = platform.tree();
-    let message = cms::parse(message, tree.dialect)?;
+    let message = cms::parse(message, tree)?;
     // C checks the signatures of certificates on themselves while it parses.
     let chain = Chain::new(platform, tree, message.certificates())?;
     Signers::new(platform, message.signed_data()?, chain, content).check(signer)
@@ -322,7 +366,7 @@ fn check_message<'a, P: Platform>(
 /// Asks whether a file that somebody vouches for is refused nevertheless. Last, for it takes a
 /// digest of the whole file.
 #[inline(never)]
-fn is_not_blacklisted<P: Platform>(
+fn is_not_blacklisted<P: Hashes>(
     platform: &P,
     file: &[u8],
     signer: &mut Option<SignerInfo<'_>>,
@@ -342,7 +386,7 @@ fn is_not_blacklisted<P: Platform>(
 }
 
 /// Whether the SHA-256 of a whole file is on the list of refused ones.
-fn is_file_blacklisted<P: Platform>(platform: &P, file: &[u8]) -> Result<bool, Error> {
+fn is_file_blacklisted<P: Hashes>(platform: &P, file: &[u8]) -> Result<bool, Error> {
     match sha256(platform, file)? {
         Some(digest) => Ok(platform.is_blacklisted(Blacklist::File, &digest)?),
         // The kernel's configuration sees to it that this cannot be. If it were, nobody could say
@@ -352,7 +396,7 @@ fn is_file_blacklisted<P: Platform>(platform: &P, file: &[u8]) -> Result<bool, E
 }
 
 /// The SHA-256 of `octets`, if it is built in.
-fn sha256<P: Platform>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
+fn sha256<P: Hashes>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
     match platform.hash(DigestAlgorithm::Sha256)? {
         Some(hash) => platform.digest(&hash, &[octets]).map(Some),
         None => Ok(None),

@@ -5,8 +5,8 @@
 use super::{
     chain::{Chain, End, Index, Set},
     cms::{KeyId, SignedAttributes, SignedData, MAX_SIGNERS},
-    Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, PlatformError, Signature, Signed,
-    SignerInfo, Verification,
+    Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, Signature, Signed, SignerInfo,
+    Verification,
 };
 
 /// A digest algorithm in use, and what it made of the content once that was asked for.
@@ -19,7 +19,7 @@ struct Hashed<H> {
 
 /// What is known of one signer before anybody is asked for trust.
 #[derive(Clone, Copy, Default)]
-struct Standing {
+struct SignerState {
     /// The platform lacks an algorithm for it, so it counts neither way.
     unsupported: bool,
     /// Its certificate, if the message has it.
@@ -35,7 +35,7 @@ pub(super) struct Signers<'p, 'a, P: Platform> {
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
     /// digested once, where C does it once for each signer.
     hashed: Option<Hashed<P::Hash>>,
-    standings: [Standing; MAX_SIGNERS],
+    states: [SignerState; MAX_SIGNERS],
 }
 
 impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
@@ -51,7 +51,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             chain,
             content,
             hashed: None,
-            standings: Default::default(),
+            states: Default::default(),
         }
     }
 
@@ -64,13 +64,13 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// C rejects a mismatch even for unknown signers. Documentation/differences.md says why no module
     /// loads by this that C would refuse.
     ///
-    /// Leaves in `looked_at` the signer at whom the verdict was reached.
-    pub(super) fn check(&mut self, looked_at: &mut Option<SignerInfo<'a>>) -> Result<(), Error> {
-        self.each(looked_at, Self::agrees_with_message)?;
+    /// Leaves in `signer_out` the signer at whom the verdict was reached.
+    pub(super) fn check(&mut self, signer_out: &mut Option<SignerInfo<'a>>) -> Result<(), Error> {
+        self.each(signer_out, Self::verify_one)?;
         // Before any trust: also a key that is trusted can be revoked.
-        self.each(looked_at, Self::is_not_revoked)?;
-        match self.find_trusted(Keyring::Trusted, looked_at) {
-            Err(Error::NoKey) => self.find_trusted(Keyring::Platform, looked_at),
+        self.each(signer_out, Self::is_not_revoked)?;
+        match self.validate_trust(Keyring::Trusted, signer_out) {
+            Err(Error::NoKey) => self.validate_trust(Keyring::Platform, signer_out),
             outcome => outcome,
         }
     }
@@ -78,21 +78,21 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// Does `pass` for each signer.
     fn each(
         &mut self,
-        looked_at: &mut Option<SignerInfo<'a>>,
+        signer_out: &mut Option<SignerInfo<'a>>,
         pass: impl Fn(&mut Self, usize, &SignerInfo<'a>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for index in 0..MAX_SIGNERS {
             let Some(signer) = self.message.signer(index) else {
                 break;
             };
-            pass(self, index, looked_at.insert(signer))?;
+            pass(self, index, signer_out.insert(signer))?;
         }
         Ok(())
     }
 
     /// Whether the message itself speaks against a signer (`pkcs7_verify_one()`).
     #[inline(never)]
-    fn agrees_with_message(&mut self, index: usize, signer: &SignerInfo<'a>) -> Result<(), Error> {
+    fn verify_one(&mut self, index: usize, signer: &SignerInfo<'a>) -> Result<(), Error> {
         let certificate = self.chain.find(signer.id.key_id());
         let mut unsupported = !self.has_hash(signer)?;
         if !unsupported {
@@ -103,8 +103,8 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 unsupported = self.check_by_certificate(signer, certificate)? == End::Unsupported;
             }
         }
-        if let Some(standing) = self.standings.get_mut(index) {
-            *standing = Standing {
+        if let Some(state) = self.states.get_mut(index) {
+            *state = SignerState {
                 unsupported,
                 certificate,
             };
@@ -135,7 +135,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         index: Index,
     ) -> Result<End, Error> {
         match self.check_by_own_key(signer, index)? {
-            End::Good => self.chain.follow(index),
+            End::Good => self.chain.verify_chain(index),
             unsupported => Ok(unsupported),
         }
     }
@@ -151,7 +151,8 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             return Err(Error::SigningTime);
         }
         let platform = self.platform;
-        match self.with_signature(signer, |signature| platform.verify_with(&key, signature))? {
+        let signature = self.signature(signer)?;
+        match platform.verify_with(&key, &signature)? {
             Verification::Good => Ok(End::Good),
             Verification::Unsupported => Ok(End::Unsupported),
             Verification::Bad(code) => Err(Error::EmbeddedSignature(code)),
@@ -162,12 +163,12 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// is asked by name only, where C also wants the signature to verify.
     #[inline(never)]
     fn is_not_revoked(&mut self, index: usize, signer: &SignerInfo<'a>) -> Result<(), Error> {
-        let standing = self.standing(index);
-        if standing.unsupported {
+        let state = self.state(index);
+        if state.unsupported {
             return Ok(());
         }
-        let by_chain = match standing.certificate {
-            Some(start) => self.chain.leads_into(Keyring::Revoked, start)?,
+        let by_chain = match state.certificate {
+            Some(start) => self.chain.chain_hits(Keyring::Revoked, start)?,
             None => false,
         };
         if by_chain || self.find_signer(Keyring::Revoked, signer)?.is_some() {
@@ -176,39 +177,39 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         Ok(())
     }
 
-    fn standing(&self, index: usize) -> Standing {
-        self.standings.get(index).copied().unwrap_or_default()
+    fn state(&self, index: usize) -> SignerState {
+        self.states.get(index).copied().unwrap_or_default()
     }
 
     /// Looks for a signer whom a key in `keyring` stands for. One is enough, unless the signature
     /// of another that is there does not verify.
     #[inline(never)]
-    fn find_trusted(
+    fn validate_trust(
         &mut self,
         keyring: Keyring,
-        looked_at: &mut Option<SignerInfo<'a>>,
+        signer_out: &mut Option<SignerInfo<'a>>,
     ) -> Result<(), Error> {
         let mut outcome = Err(Error::NoKey);
         let mut decided_at = 0;
-        let mut marks = Marks::default();
+        let mut cache = TrustCache::default();
 
         for index in 0..MAX_SIGNERS {
             let Some(signer) = self.message.signer(index) else {
                 break;
             };
-            let signer = looked_at.insert(signer);
-            if self.standing(index).unsupported {
+            let signer = signer_out.insert(signer);
+            if self.state(index).unsupported {
                 // C prefers "not supported" over "not known".
                 if outcome.is_err() {
                     decided_at = index;
                     outcome = Err(Error::DigestNotBuiltIn);
                 }
-            } else if self.is_trusted(keyring, index, signer, &mut marks)? {
+            } else if self.validate_trust_one(keyring, index, signer, &mut cache)? {
                 decided_at = index;
                 outcome = Ok(());
             }
         }
-        *looked_at = self.message.signer(decided_at);
+        *signer_out = self.message.signer(decided_at);
         outcome
     }
 
@@ -216,23 +217,23 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// certificate of its chain, the one that has signed the last of them, or the one that the
     /// signer itself names.
     #[inline(never)]
-    fn is_trusted(
+    fn validate_trust_one(
         &mut self,
         keyring: Keyring,
         index: usize,
         signer: &SignerInfo<'a>,
-        marks: &mut Marks,
+        cache: &mut TrustCache,
     ) -> Result<bool, Error> {
-        let start = self.standing(index).certificate;
+        let start = self.state(index).certificate;
         let mut last = None;
         let mut next = start;
         while let Some(at) = next {
-            if !marks.seen.add(at) {
-                return Ok(marks.verified.has(at));
+            if !cache.seen.add(at) {
+                return Ok(cache.verified.has(at));
             }
             if let Lookup::Found(key) = self.chain.find_own_key(keyring, at)? {
                 self.check_by_key(&key, signer, last)?;
-                self.mark_verified(start, at, marks);
+                self.mark_verified(start, at, cache);
                 return Ok(true);
             }
             next = self.chain.issuer(at);
@@ -246,7 +247,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             match self.chain.find_authority_key(keyring, at)? {
                 Lookup::Found(key) => {
                     self.check_by_key(&key, signer, last)?;
-                    self.mark_verified(start, at, marks);
+                    self.mark_verified(start, at, cache);
                     return Ok(true);
                 }
                 Lookup::Mismatch => return Err(Error::AuthorityMismatch),
@@ -259,11 +260,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
     }
 
-    /// Marks the certificates from `start` to `end` as verified.
-    fn mark_verified(&self, start: Option<Index>, end: Index, marks: &mut Marks) {
+    /// TrustCache the certificates from `start` to `end` as verified.
+    fn mark_verified(&self, start: Option<Index>, end: Index, cache: &mut TrustCache) {
         let mut next = start;
         while let Some(at) = next {
-            if !marks.verified.add(at) || at == end {
+            if !cache.verified.add(at) || at == end {
                 return;
             }
             next = self.chain.issuer(at);
@@ -297,7 +298,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             Some(certificate) => (self.chain)
                 .check_by_key(certificate, key)?
                 .ok_or(Error::CertificateDigest)?,
-            None => self.with_signature(signer, |signature| platform.verify(key, signature))?,
+            None => platform.verify(key, &self.signature(signer)?)?,
         };
         match verification {
             Verification::Good => Ok(()),
@@ -306,13 +307,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
     }
 
-    /// Gives `check` the signature of a signer; digests the content if that was not done yet.
+    /// The signature of a signer; digests the content if that was not done yet.
     #[inline(never)]
-    fn with_signature(
-        &mut self,
-        signer: &SignerInfo<'_>,
-        check: impl FnOnce(&Signature<'_>) -> Result<Verification, PlatformError>,
-    ) -> Result<Verification, Error> {
+    fn signature<'s>(&'s mut self, signer: &SignerInfo<'s>) -> Result<Signature<'s>, Error> {
         let algorithm = signer.digest;
         let signed = match signer.attributes {
             Some(SignedAttributes { after_tag, .. }) => Signed::Attributes {
@@ -325,11 +322,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 octets: self.digest(algorithm)?.as_bytes(),
             },
         };
-        Ok(check(&Signature {
+        Ok(Signature {
             key: signer.key,
             signed,
             value: signer.signature,
-        })?)
+        })
     }
 
     /// Whether the signer's digest algorithm is there, if it takes one; readies it.
@@ -374,7 +371,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
 
 /// What was found out of the certificates while signers were looked at.
 #[derive(Default)]
-struct Marks {
+struct TrustCache {
     seen: Set,
     verified: Set,
 }

@@ -49,10 +49,10 @@ pub struct Unsplit {
 
 /// Splits `file` into the module and its signature, of any kind.
 pub fn split(file: &[u8]) -> Result<Split<'_>, Unsplit> {
-    split_known(file, |_| true)
+    split_known(file, &[Kind::Pkcs7, Kind::Merkle])
 }
 
-/// Splits `file` into the module and its signature, which has to be of a kind that is known here.
+/// Splits `file` into the module and its signature, which has to be of one of these kinds.
 ///
 /// Only the last signature is split off: one below it is content.
 ///
@@ -60,7 +60,7 @@ pub fn split(file: &[u8]) -> Result<Split<'_>, Unsplit> {
 /// can make a permissive kernel load the module, then the reserved fields.
 // Inlined because returning the parts dominates the cost of an unsigned module.
 #[inline(always)]
-pub fn split_known(file: &[u8], is_known: impl Fn(Kind) -> bool) -> Result<Split<'_>, Unsplit> {
+pub fn split_known<'a>(file: &'a [u8], known: &[Kind]) -> Result<Split<'a>, Unsplit> {
     // C wants more than the marker, so a file that is nothing but a marker is unsigned.
     let body = match file.strip_suffix(MARKER) {
         Some(body) if !body.is_empty() => body,
@@ -97,7 +97,7 @@ pub fn split_known(file: &[u8], is_known: impl Fn(Kind) -> bool) -> Result<Split
         ID_MERKLE => Some(Kind::Merkle),
         _ => None,
     };
-    let Some(kind) = kind.filter(|&kind| is_known(kind)) else {
+    let Some(kind) = kind.filter(|kind| known.contains(kind)) else {
         return Err(fail(Error::UnknownIdType(id_type)));
     };
     if [algo, hash, signer_len, key_id_len, pad0, pad1, pad2] != [0; 7] {

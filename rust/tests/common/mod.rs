@@ -7,9 +7,9 @@
 use std::cell::RefCell;
 
 use modsig::verify::{
-    cms::{self, Dialect, SignerInfo},
-    trailer, Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, KeyId, Keyring,
-    Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    cms::{self, SignerInfo},
+    merkle, trailer, Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Hashes, KeyId,
+    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 pub const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
@@ -158,15 +158,9 @@ impl Message {
     }
 }
 
-/// Everything that a tree may know.
-pub const NEWEST: Dialect = Dialect {
-    ml_dsa: true,
-    ml_dsa_attributes: true,
-};
-
 /// Reads a message; what is wrong with it, at whichever stage.
 pub fn parse(der: &[u8]) -> Result<Vec<SignerInfo<'_>>, Error> {
-    let message = cms::parse(der, Dialect::default())?;
+    let message = cms::parse(der, Tree::default())?;
     Ok(message.signed_data()?.signers().collect())
 }
 
@@ -306,7 +300,7 @@ pub fn file(message: &[u8]) -> Vec<u8> {
 /// verifies if it is the word "good", or "by" and the key's number.
 #[derive(Default)]
 pub struct Double {
-    pub dialect: Dialect,
+    pub ml_dsa: bool,
     pub trusted: Vec<u8>,
     pub platform: Vec<u8>,
     pub revoked: Vec<u8>,
@@ -373,20 +367,17 @@ fn key_of(KeyId(first, _): KeyId<'_>) -> u8 {
 /// What [`Double`] makes of a certificate: blacklisted ones have a digest of their own.
 const BLACKLISTED: u8 = 0xbb;
 
-impl Platform for Double {
-    type Key = u8;
+impl Hashes for Double {
     type Hash = DigestAlgorithm;
 
-    fn accepts(&self) -> Accepts {
-        Accepts {
-            keys: true,
-            hashes: None,
-        }
+    fn root(&self) -> Option<merkle::Root> {
+        None
     }
 
     fn tree(&self) -> Tree {
         Tree {
-            dialect: self.dialect,
+            ml_dsa: self.ml_dsa,
+            ml_dsa_attributes: self.ml_dsa,
             certificate_hash: self.certificate_hash,
             file_hashes: self.file_hashes,
         }
@@ -410,14 +401,29 @@ impl Platform for Double {
             self.any_content || is_certificate || content.starts_with(CONTENT),
             "exactly the module is digested"
         );
-        Digest::fill_with(*hash, |octets| {
-            octets.fill(0xda);
-            if is_certificate && self.blacklisted.iter().any(blacklisted) {
-                octets[0] = BLACKLISTED;
-            }
-            Ok(())
-        })
+        let mut octets = [0xda; Digest::MAX];
+        if is_certificate && self.blacklisted.iter().any(blacklisted) {
+            octets[0] = BLACKLISTED;
+        }
+        Ok(Digest::new(*hash, octets))
     }
+
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+        match what {
+            Blacklist::File => {
+                self.ask("is_blacklisted")?;
+                Ok(self.blacklist_all)
+            }
+            Blacklist::Certificate => {
+                self.ask("is certificate blacklisted")?;
+                Ok(digest.as_bytes()[0] == BLACKLISTED)
+            }
+        }
+    }
+}
+
+impl Platform for Double {
+    type Key = u8;
 
     fn find_key(
         &self,
@@ -478,19 +484,6 @@ impl Platform for Double {
         } else {
             Verification::Bad(-129)
         })
-    }
-
-    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
-        match what {
-            Blacklist::File => {
-                self.ask("is_blacklisted")?;
-                Ok(self.blacklist_all)
-            }
-            Blacklist::Certificate => {
-                self.ask("is certificate blacklisted")?;
-                Ok(digest.as_bytes()[0] == BLACKLISTED)
-            }
-        }
     }
 }
 

@@ -16,10 +16,10 @@ use std::ops::Range;
 
 use modsig::verify::{
     check,
-    cms::{self, Certificates, Dialect, MAX_CERTIFICATES, MAX_SIGNERS},
+    cms::{self, Certificates, MAX_CERTIFICATES, MAX_SIGNERS},
     der::{Element, Reader},
     time, trailer, x509, Checked, Class, DigestAlgorithm, Error, Flags, KeyAlgorithm, KeyId,
-    Keyring, SignerId, SignerInfo, Verification,
+    Keyring, SignerId, SignerInfo, Tree, Verification,
 };
 
 use crate::common::{file, oid, seq, tlv, DATA, SIGNED_DATA};
@@ -211,17 +211,18 @@ fn written(seconds: time::Seconds, element: &Element<'_>) -> Vec<u8> {
     format!("{year}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z").into_bytes()
 }
 
-/// The first octet is the dialect, the others are a message: if it is accepted, it is the one
+/// The first octet is what the tree knows, the others are a message: if it is accepted, it is the one
 /// encoding of what it says, and what is read out of it is in the places where it says so.
 pub fn message(input: &[u8]) {
     let Some((&bits, input)) = input.split_first() else {
         return;
     };
-    let dialect = Dialect {
+    let tree = Tree {
         ml_dsa: bits & 1 != 0,
         ml_dsa_attributes: bits & 2 != 0,
+        ..Tree::default()
     };
-    let parsed = match cms::parse(input, dialect) {
+    let parsed = match cms::parse(input, tree) {
         Ok(parsed) => parsed,
         Err(error) => {
             shown(&error);
@@ -235,7 +236,7 @@ pub fn message(input: &[u8]) {
     assert!(input.len() <= cms::MAX_MESSAGE);
     assert_eq!(reencode::message(input).as_deref(), Some(input));
 
-    let end_of_certificates = certificates(&parsed.certificates(), input, dialect);
+    let end_of_certificates = certificates(&parsed.certificates(), input, tree);
     match parsed.signed_data() {
         Ok(signed_data) => {
             let signers: Vec<_> = signed_data.signers().collect();
@@ -244,7 +245,7 @@ pub fn message(input: &[u8]) {
             assert!(with_attributes == 0 || with_attributes == signers.len());
             let mut at = end_of_certificates;
             for signer in signers {
-                at = self::signer(&signer, input, at, dialect);
+                at = self::signer(&signer, input, at, tree);
             }
             assert_eq!(at, input.len());
             assert_eq!(content(input), Ok(seq(&[&oid(DATA)])));
@@ -270,21 +271,21 @@ fn content(input: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// The certificates of a message; where they end, at the least.
-fn certificates(certificates: &Certificates<'_>, input: &[u8], dialect: Dialect) -> usize {
+fn certificates(certificates: &Certificates<'_>, input: &[u8], tree: Tree) -> usize {
     let mut end = seq(&[&oid(SIGNED_DATA)]).len();
     assert!(certificates.encoded().count() <= MAX_CERTIFICATES);
     for encoded in certificates.encoded() {
         placed(&encoded, input);
         assert!(encoded.at >= end);
         end = encoded.at + encoded.whole.len();
-        one_certificate(&encoded, dialect.ml_dsa);
+        one_certificate(&encoded, tree.ml_dsa);
     }
     end
 }
 
 /// Writes a signer again, and looks for it where it was read, which is behind an offset; returns
 /// where it ends.
-fn signer(signer: &SignerInfo<'_>, input: &[u8], from: usize, dialect: Dialect) -> usize {
+fn signer(signer: &SignerInfo<'_>, input: &[u8], from: usize, tree: Tree) -> usize {
     printable(&signer.to_string(), 400);
     let version_and_name = match signer.id {
         SignerId::IssuerAndSerial { issuer, serial } => {
@@ -307,7 +308,7 @@ fn signer(signer: &SignerInfo<'_>, input: &[u8], from: usize, dialect: Dialect) 
         Ok(Some(signer.digest))
     );
     if let Some(attributes) = &signer.attributes {
-        assert!(dialect.ml_dsa_attributes && signer.key.is_ml_dsa());
+        assert!(tree.ml_dsa_attributes && signer.key.is_ml_dsa());
         let whole = rest.any().expect("the attributes are in the message").whole;
         assert_eq!(whole[0], 0xa0);
         assert_eq!(&whole[1..], attributes.after_tag);
@@ -315,7 +316,7 @@ fn signer(signer: &SignerInfo<'_>, input: &[u8], from: usize, dialect: Dialect) 
     }
     let key = rest.any().and_then(|element| element.reader().oid());
     assert_eq!(key.map(KeyAlgorithm::from_oid), Ok(Some(signer.key)));
-    assert!(dialect.ml_dsa || !signer.key.is_ml_dsa());
+    assert!(tree.ml_dsa || !signer.key.is_ml_dsa());
     let signature = rest.any().map(|element| element.whole.to_vec());
     assert_eq!(signature, Ok(tlv(0x04, signer.signature)));
     // Unsigned attributes.
@@ -513,7 +514,7 @@ fn accepted(checked: &Checked<'_>, recorder: &Recorder<'_>) {
     let message = take_apart(file).expect("has a signature").message;
     let signer = checked.signer.expect("has a signer");
 
-    let parsed = cms::parse(message, world.tree.dialect).expect("was accepted");
+    let parsed = cms::parse(message, world.tree).expect("was accepted");
     let signed_data = parsed.signed_data().expect("was accepted");
     assert!(signed_data.signers().any(|one| one == signer));
 
@@ -545,7 +546,7 @@ fn accepted(checked: &Checked<'_>, recorder: &Recorder<'_>) {
     // A signer whose certificate is in the message was checked with it, if that can be.
     for signer in signed_data.signers() {
         let has_certificate = parsed.certificates().encoded().any(|encoded| {
-            x509::parse(&encoded, world.tree.dialect.ml_dsa)
+            x509::parse(&encoded, world.tree.ml_dsa)
                 .is_ok_and(|certificate| certificate.id == signer.id.key_id())
         });
         let lacking = world.unsupported.0 != 0 || world.missing_hash.is_some();
@@ -595,5 +596,5 @@ fn work(recorder: &Recorder<'_>) {
 
 /// As a kernel with keys and without hashes splits files.
 fn take_apart(file: &[u8]) -> Result<trailer::Split<'_>, trailer::Unsplit> {
-    trailer::split_known(file, |kind| kind == trailer::Kind::Pkcs7)
+    trailer::split_known(file, &[trailer::Kind::Pkcs7])
 }

@@ -10,8 +10,8 @@
 use std::cell::RefCell;
 
 use modsig::verify::{
-    cms::Dialect, Accepts, Blacklist, CertificateHash, Digest, DigestAlgorithm, Flags, KeyId,
-    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    merkle, Blacklist, CertificateHash, Digest, DigestAlgorithm, Flags, Hashes, KeyId, Keyring,
+    Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 /// The error number of a call that fails.
@@ -81,10 +81,8 @@ impl World {
                 ignore_vermagic: bit(0) && bit(2),
             },
             tree: Tree {
-                dialect: Dialect {
-                    ml_dsa: bit(3),
-                    ml_dsa_attributes: bit(3) && bit(4),
-                },
+                ml_dsa: bit(3),
+                ml_dsa_attributes: bit(3) && bit(4),
                 certificate_hash: match bits >> 5 & 3 {
                     0 => CertificateHash::None,
                     1 => CertificateHash::Sha256,
@@ -193,15 +191,11 @@ fn address(octets: &[u8]) -> usize {
     octets.as_ptr() as usize
 }
 
-impl Platform for Recorder<'_> {
-    type Key = u8;
+impl Hashes for Recorder<'_> {
     type Hash = DigestAlgorithm;
 
-    fn accepts(&self) -> Accepts {
-        Accepts {
-            keys: true,
-            hashes: None,
-        }
+    fn root(&self) -> Option<merkle::Root> {
+        None
     }
 
     fn tree(&self) -> Tree {
@@ -224,13 +218,23 @@ impl Platform for Recorder<'_> {
             (true, true) => !DIGEST,
             (false, _) => content[content.len() - 1] & 7,
         };
-        let digest = Digest::fill_with(*hash, |octets| {
-            octets.fill(DIGEST);
-            octets[0] = first;
-            Ok(())
-        })?;
+        let mut octets = [DIGEST; Digest::MAX];
+        octets[0] = first;
+        let digest = Digest::new(*hash, octets);
         self.ask(Event::Digest(address(content), content.len()), digest)
     }
+
+    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
+        let answer = match what {
+            Blacklist::File => self.world.file_blacklisted,
+            Blacklist::Certificate => self.world.blacklisted.has(digest.as_bytes()[0]),
+        };
+        self.ask(Event::Blacklisted(answer), answer)
+    }
+}
+
+impl Platform for Recorder<'_> {
+    type Key = u8;
 
     fn find_key(
         &self,
@@ -289,13 +293,5 @@ impl Platform for Recorder<'_> {
             _ => Verification::Bad(-129),
         };
         self.ask(Event::VerifyWith(address(signature.value), answer), answer)
-    }
-
-    fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
-        let answer = match what {
-            Blacklist::File => self.world.file_blacklisted,
-            Blacklist::Certificate => self.world.blacklisted.has(digest.as_bytes()[0]),
-        };
-        self.ask(Event::Blacklisted(answer), answer)
     }
 }

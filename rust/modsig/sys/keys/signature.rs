@@ -8,7 +8,10 @@ use core::ffi::{c_int, CStr};
 
 use kernel::bindings;
 
-use super::{c_string, errno, keyring::Key};
+use super::{
+    super::{c_string, errno},
+    keyring::Key,
+};
 use crate::verify::{
     KeyAlgorithm, PlatformError, PublicKey, PublicKeyAlgorithm, Signature, Signed, Verification,
 };
@@ -29,12 +32,16 @@ fn encoding(key: KeyAlgorithm) -> &'static CStr {
     }
 }
 
-/// Gives a signature to `check`, a function of C that returns 0 or an error number, and returns
-/// its answer. What `check` gets is valid during the call, and nothing may be written through it.
-fn ask_c(
-    signature: &Signature<'_>,
-    check: impl FnOnce(*const bindings::public_key_signature) -> c_int,
-) -> Result<c_int, PlatformError> {
+/// Whose signature it is to be.
+enum Signer<'a> {
+    /// A key of a keyring.
+    Key(&'a Key),
+    /// One that came with the message. What it points to is valid as long as it is borrowed.
+    PublicKey(&'a bindings::public_key),
+}
+
+/// Asks C whether `signer` has made `signature`: 0, or C's error number.
+fn verify_with_c(signer: &Signer<'_>, signature: &Signature<'_>) -> Result<c_int, PlatformError> {
     let value = signature.value;
     let attributes;
     let (hash, message) = match signature.signed {
@@ -75,7 +82,16 @@ fn ask_c(
         sig.digest = message.as_ptr().cast_mut();
         sig.digest_size = message_size;
     }
-    match check(core::ptr::addr_of!(sig)) {
+    let sig = core::ptr::addr_of!(sig);
+    // SAFETY: key and `sig` point to as many octets as they say and to C strings, all of which outlive
+    // the call, and nothing is written through them; may sleep, as the module loader may.
+    let answer = unsafe {
+        match *signer {
+            Signer::Key(key) => bindings::verify_signature(key.as_ptr(), sig),
+            Signer::PublicKey(key) => bindings::public_key_verify_signature(key, sig),
+        }
+    };
+    match answer {
         errno::ENOMEM => Err(PlatformError(errno::ENOMEM)),
         answer => Ok(answer),
     }
@@ -83,16 +99,10 @@ fn ask_c(
 
 /// Whether `key` has made `signature`.
 pub(super) fn verify(key: &Key, signature: &Signature<'_>) -> Result<Verification, PlatformError> {
-    let answer = ask_c(signature, |sig| {
-        // SAFETY: `key` is valid; `sig` points to as many octets as it says and to C strings, all
-        // of which outlive the call, and nothing is written through it; may sleep, as the module
-        // loader may.
-        unsafe { bindings::verify_signature(key.as_ptr(), sig) }
-    })?;
     // pkcs7_validate_trust_one() of C takes every failure for a wrong signature: the key is
     // there, and it does not stand for this module. That the crypto API has no such algorithm is
     // told apart for the log.
-    Ok(match answer {
+    Ok(match verify_with_c(&Signer::Key(key), signature)? {
         0 => Verification::Good,
         errno::ENOENT | errno::ENOPKG => Verification::Unsupported,
         other => Verification::Bad(other),
@@ -124,17 +134,13 @@ pub(super) fn verify_with(
         pkey_algo: c_string(key.algorithm.c_name()),
         ..Default::default()
     };
-    let answer = ask_c(signature, |sig| {
-        // SAFETY: `public_key` and `sig` point to as many octets as they say and to C strings, all
-        // of which outlive the call, and nothing is written through them; may sleep, as the module
-        // loader may.
-        unsafe { bindings::public_key_verify_signature(core::ptr::addr_of!(public_key), sig) }
-    })?;
-    Ok(match answer {
-        0 => Verification::Good,
-        errno::ENOPKG => Verification::Unsupported,
-        other => Verification::Bad(other),
-    })
+    Ok(
+        match verify_with_c(&Signer::PublicKey(&public_key), signature)? {
+            0 => Verification::Good,
+            errno::ENOPKG => Verification::Unsupported,
+            other => Verification::Bad(other),
+        },
+    )
 }
 
 /// Signed attributes in the form in which they are signed: behind the tag of a SET OF.

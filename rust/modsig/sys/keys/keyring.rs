@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 
 use kernel::bindings;
 
-use super::errno;
+use super::super::errno;
 use crate::verify::{KeyId, Lookup, PlatformError};
 
 /// A key that was found.
