@@ -81,37 +81,36 @@ pub(super) struct Chain<'p, 'a, P: Platform> {
 }
 
 impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
-    /// Takes the certificates of a message, and checks those that say they have signed themselves
-    /// (`x509_check_for_self_signed()`): all of them, because C refuses a message for any, whether
-    /// a signer depends on it or not.
-    #[inline(never)]
-    pub(super) fn new(
-        platform: &'p P,
-        tree: Tree,
-        certificates: Certificates<'a>,
-    ) -> Result<Self, Error> {
-        let mut chain = Chain {
+    /// The certificates of a message, of which nothing is known yet.
+    pub(super) fn new(platform: &'p P, tree: Tree, certificates: Certificates<'a>) -> Self {
+        Chain {
             platform,
             tree,
             certificates,
             issuer: [None; MAX_CERTIFICATES],
             self_signed: Set::default(),
             not_blacklisted: Set::default(),
-        };
-        for (index, _) in INDICES.zip(certificates.encoded()) {
-            if !chain.is_own_authority(index)? {
+        }
+    }
+
+    /// Checks those that say they have signed themselves (`x509_check_for_self_signed()`): all of
+    /// them, because C refuses a message for any, whether a signer depends on it or not.
+    #[inline(never)]
+    pub(super) fn check_self_signed(&mut self) -> Result<(), Error> {
+        for (index, _) in INDICES.zip(self.certificates.encoded()) {
+            if !self.is_own_authority(index)? {
                 continue;
             }
-            match chain.check_signature(index, index)? {
+            match self.check_signature(index, index)? {
                 Some(Verification::Good) => {
-                    chain.self_signed.add(index);
+                    self.self_signed.add(index);
                 }
                 // C takes it for one that somebody else has signed.
                 Some(Verification::Unsupported) | None => {}
                 Some(Verification::Bad(code)) => return Err(Error::CertificateSignature(code)),
             }
         }
-        Ok(chain)
+        Ok(())
     }
 
     fn read(&self, encoded: &Element<'a>) -> Result<Certificate<'a>, Error> {
@@ -374,6 +373,7 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
 
     /// The signature that a certificate bears, over a digest that is kept in `digest`; `None` if it is
     /// over one that is not built in.
+    #[inline(always)]
     fn signature<'d>(
         &self,
         index: Index,

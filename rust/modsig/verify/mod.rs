@@ -357,10 +357,16 @@ fn check_message<'a, P: Platform>(
     signer: &mut Option<SignerInfo<'a>>,
 ) -> Result<(), Error> {
     let tree = platform.tree();
-    let message = cms::parse(message, tree)?;
-    // C checks the signatures of certificates on themselves while it parses.
-    let chain = Chain::new(platform, tree, message.certificates())?;
-    Signers::new(platform, message.signed_data()?, chain, content).check(signer)
+    let parsed = cms::parse(message, tree);
+    // Not moved out of it: there is one of each on the stack.
+    let message = match &parsed {
+        Ok(message) => message,
+        Err(error) => return Err(*error),
+    };
+    let mut chain = Chain::new(platform, tree, message.certificates());
+    // C does this while it parses.
+    chain.check_self_signed()?;
+    Signers::new(platform, message.signed_data()?, &mut chain, content).check(signer)
 }
 
 /// Asks whether a file that somebody vouches for is refused nevertheless. Last, for it takes a

@@ -30,7 +30,7 @@ struct SignerState {
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
     message: &'p SignedData<'a>,
-    chain: Chain<'p, 'a, P>,
+    chain: &'p mut Chain<'p, 'a, P>,
     content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
     /// digested once, where C does it once for each signer.
@@ -42,7 +42,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     pub(super) fn new(
         platform: &'p P,
         message: &'p SignedData<'a>,
-        chain: Chain<'p, 'a, P>,
+        chain: &'p mut Chain<'p, 'a, P>,
         content: &'p [u8],
     ) -> Self {
         Signers {
@@ -75,6 +75,18 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
     }
 
+    /// Puts one signer of the message where it stays while it is looked at; `None` behind the last.
+    ///
+    /// Never inlined: each copy would be on the stack when C is called.
+    #[inline(never)]
+    fn load<'s>(
+        &self,
+        index: usize,
+        signer_out: &'s mut Option<SignerInfo<'a>>,
+    ) -> Option<&'s SignerInfo<'a>> {
+        Some(signer_out.insert(self.message.signer(index)?))
+    }
+
     /// Does `pass` for each signer.
     fn each(
         &mut self,
@@ -82,10 +94,10 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         pass: impl Fn(&mut Self, usize, &SignerInfo<'a>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for index in 0..MAX_SIGNERS {
-            let Some(signer) = self.message.signer(index) else {
+            let Some(signer) = self.load(index, signer_out) else {
                 break;
             };
-            pass(self, index, signer_out.insert(signer))?;
+            pass(self, index, signer)?;
         }
         Ok(())
     }
@@ -194,10 +206,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         let mut cache = TrustCache::default();
 
         for index in 0..MAX_SIGNERS {
-            let Some(signer) = self.message.signer(index) else {
+            let Some(signer) = self.load(index, signer_out) else {
                 break;
             };
-            let signer = signer_out.insert(signer);
             if self.state(index).unsupported {
                 // C prefers "not supported" over "not known".
                 if outcome.is_err() {
@@ -209,7 +220,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 outcome = Ok(());
             }
         }
-        *signer_out = self.message.signer(decided_at);
+        self.load(decided_at, signer_out);
         outcome
     }
 
