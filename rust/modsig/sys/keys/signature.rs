@@ -12,6 +12,8 @@ use super::{
     super::{c_string, errno},
     keyring::Key,
 };
+#[cfg(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA)]
+use crate::verify::cms::MAX_MESSAGE;
 use crate::verify::{
     KeyAlgorithm, PlatformError, PublicKey, PublicKeyAlgorithm, Signature, Signed, Verification,
 };
@@ -145,27 +147,31 @@ pub(super) fn verify_with(
 
 /// Signed attributes in the form in which they are signed: behind the tag of a SET OF.
 #[cfg(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA)]
-struct Attributes(kernel::alloc::KVec<u8>);
+struct Attributes {
+    // Of a fixed size, as long as a message can be: what a vector adds up could panic, for all that
+    // the compiler knows.
+    octets: kernel::alloc::KVBox<[u8; MAX_MESSAGE]>,
+    size: usize,
+}
 
 #[cfg(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA)]
 impl Attributes {
-    /// Copies them; they are part of a message of at most 64 KiB.
+    /// Copies them; they are part of a message.
     fn new(after_tag: &[u8]) -> Result<Self, PlatformError> {
-        let build = || {
-            let size = after_tag.len().saturating_add(1);
-            let mut octets =
-                kernel::alloc::KVec::with_capacity(size, kernel::alloc::flags::GFP_KERNEL)?;
-            octets.extend_from_slice(&[0x31], kernel::alloc::flags::GFP_KERNEL)?;
-            octets.extend_from_slice(after_tag, kernel::alloc::flags::GFP_KERNEL)?;
-            Ok::<_, kernel::alloc::AllocError>(octets)
-        };
-        build()
-            .map(Attributes)
-            .map_err(|_| PlatformError(errno::ENOMEM))
+        use kernel::alloc::{flags::GFP_KERNEL, KVBox};
+        let mut octets = KVBox::<[u8; MAX_MESSAGE]>::zeroed(GFP_KERNEL)
+            .map_err(|_| PlatformError(errno::ENOMEM))?;
+        let all = core::iter::once(&0x31).chain(after_tag);
+        for (to, from) in octets.iter_mut().zip(all) {
+            *to = *from;
+        }
+        let size = after_tag.len().saturating_add(1);
+        Ok(Attributes { octets, size })
     }
 
     fn as_bytes(&self) -> &[u8] {
-        &self.0
+        // They are shorter than the message.
+        self.octets.get(..self.size).unwrap_or(&[])
     }
 }
 
