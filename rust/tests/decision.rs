@@ -188,6 +188,20 @@ fn a_blacklisted_file_is_refused_last() {
 }
 
 #[test]
+fn a_file_that_was_digested_with_its_content_is_not_digested_again() {
+    let platform = Double {
+        file_hashes: true,
+        one_pass: true,
+        any_content: true,
+        ..Double::trusting(&[1, 2])
+    };
+    // Both by SHA-256.
+    assert_eq!(verdict(&platform, &[signer(1), signer(2)]), Ok(()));
+    assert_eq!(platform.count("digest"), 1);
+    assert_eq!(platform.count("is_blacklisted"), 1);
+}
+
+#[test]
 fn a_blacklist_that_cannot_be_asked_refuses() {
     let platform = Double {
         file_hashes: true,

@@ -187,6 +187,31 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_in_one_pass_is_that_of_two() -> Result {
+        let octets = RSA_MESSAGE;
+        for algorithm in [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512] {
+            let Ok(Some(hash)) = Kernel.hash(algorithm) else {
+                return Err(EINVAL);
+            };
+            let digest = |part| Kernel.digest(&hash, &[part]).map_err(|_| EINVAL);
+            for at in [0, 1, 63, 64, 65, 127, 128, 129, octets.len()] {
+                let start = octets.get(..at).ok_or(EINVAL)?;
+                let end = octets.get(at..).ok_or(EINVAL)?;
+                let mut both = None;
+                let first = Kernel.digest_twice(&hash, start, Some(end), &mut both);
+                let first = first.map_err(|_| EINVAL)?;
+                assert!(first.as_bytes() == digest(start)?.as_bytes());
+                match both {
+                    Some(both) => assert!(both.as_bytes() == digest(octets)?.as_bytes()),
+                    // The state of SHA-512 is too large.
+                    None => assert!(algorithm == DigestAlgorithm::Sha512),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_signature_of_something_else_is_refused() -> Result {
         let other = flipped(CONTENT, 0)?;
         let platform = Trusting::new(RSA_CERTIFICATE).ok_or(EINVAL)?;

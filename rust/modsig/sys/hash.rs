@@ -37,7 +37,7 @@ impl Shash {
 
     /// Digests these parts, one behind the other; each has at most `u32::MAX` octets.
     pub(super) fn digest(&self, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
-        let mut state = State::new(self)?;
+        let mut state = State::<MAX_STATE>::new(self)?;
         state.init()?;
         // The last part ends it; no part at all is as good as an empty one.
         let (last, others): (&[u8], &[&[u8]]) = match parts {
@@ -47,11 +47,59 @@ impl Shash {
         for part in others {
             state.update(part)?;
         }
-        let mut octets = [0; Digest::MAX];
-        state.finish(last, &mut octets)?;
-        Ok(Digest::new(self.algorithm, octets))
+        let mut digest = Digest::new(self.algorithm, [0; Digest::MAX]);
+        state.finish(last, digest.buffer())?;
+        Ok(digest)
+    }
+
+    /// Whether a digest under way is small enough for [`Self::digest_twice`].
+    pub(super) fn is_small(&self) -> bool {
+        let tfm = self.tfm.as_ptr();
+        // SAFETY: `tfm` is valid by the type's invariant.
+        let sizes = unsafe {
+            [
+                bindings::crypto_shash_descsize(tfm),
+                bindings::crypto_shash_statesize(tfm),
+            ]
+        };
+        sizes.iter().all(|&size| size as usize <= SMALL_STATE)
+    }
+
+    /// Digests `start`, and puts into `both` the digest of `start` with `end` behind it, in one pass.
+    /// Only for a small one, so that it takes no more of the stack than [`Self::digest`].
+    #[inline(never)]
+    pub(super) fn digest_twice(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        both: &mut Option<Digest>,
+    ) -> Result<Digest, PlatformError> {
+        if !self.is_small() {
+            return Err(PlatformError(errno::ENOPKG));
+        }
+        let mut aside = MaybeUninit::<[u8; SMALL_STATE]>::uninit();
+        let mut state = State::<SMALL_STATE>::new(self)?;
+        state.init()?;
+        state.update(start)?;
+        // SAFETY: by its type's invariant the state is one of `tfm`, initialised, and `aside` has room
+        // for what is exported of it, as was just seen.
+        errno::from_int(unsafe {
+            bindings::crypto_shash_export(state.desc(), aside.as_mut_ptr().cast())
+        })?;
+        let mut first = Digest::new(self.algorithm, [0; Digest::MAX]);
+        state.finish(&[], first.buffer())?;
+        // SAFETY: `aside` is what was exported of a state of the same `tfm`.
+        errno::from_int(unsafe {
+            bindings::crypto_shash_import(state.desc(), aside.as_ptr().cast())
+        })?;
+        let both = both.insert(first);
+        state.finish(end, both.buffer())?;
+        Ok(first)
     }
 }
+
+/// Octets of the state that SHA-256 has (`struct sha256_state`), and some.
+const SMALL_STATE: usize = 128;
 
 /// Octets that the state of a digest may have: no fewer than C lets any algorithm have
 /// (`HASH_MAX_DESCSIZE`, at most 376 in 6.12 and 361 in 7.3).
@@ -65,22 +113,25 @@ const MAX_STATE: usize = 384;
 /// `desc.tfm` is the transform of `hash`, whose state fits into `octets`, which follow `desc` without
 /// a gap.
 #[repr(C, align(16))]
-struct State<'a> {
+struct State<'a, const SIZE: usize> {
     desc: bindings::shash_desc,
-    octets: MaybeUninit<[u8; MAX_STATE]>,
+    octets: MaybeUninit<[u8; SIZE]>,
     hash: PhantomData<&'a Shash>,
 }
 
 // The state starts where the descriptor ends.
 const _: () = assert!(
-    core::mem::offset_of!(State<'static>, octets) == core::mem::size_of::<bindings::shash_desc>()
+    core::mem::offset_of!(State<'static, MAX_STATE>, octets)
+        == core::mem::size_of::<bindings::shash_desc>()
+        && core::mem::offset_of!(State<'static, SMALL_STATE>, octets)
+            == core::mem::size_of::<bindings::shash_desc>()
 );
 
-impl<'a> State<'a> {
+impl<'a, const SIZE: usize> State<'a, SIZE> {
     fn new(hash: &'a Shash) -> Result<Self, PlatformError> {
         let tfm = hash.tfm.as_ptr();
         // SAFETY: `tfm` is valid by its type's invariant.
-        if unsafe { bindings::crypto_shash_descsize(tfm) } as usize > MAX_STATE {
+        if unsafe { bindings::crypto_shash_descsize(tfm) } as usize > SIZE {
             return Err(PlatformError(errno::ENOPKG));
         }
         // INVARIANT: the state fits, as was just seen.

@@ -58,6 +58,21 @@ impl Hashes for Kernel {
         hash.digest(parts)
     }
 
+    // Inlined, so that the digest is not copied on the stack once more.
+    #[inline(always)]
+    fn digest_twice(
+        &self,
+        hash: &Self::Hash,
+        start: &[u8],
+        end: Option<&[u8]>,
+        both: &mut Option<Digest>,
+    ) -> Result<Digest, PlatformError> {
+        match end {
+            Some(end) if hash.is_small() => hash.digest_twice(start, end, both),
+            _ => hash.digest(&[start]),
+        }
+    }
+
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
         hash::is_blacklisted(what, digest)
     }

@@ -159,6 +159,11 @@ impl Digest {
         Digest { octets, algorithm }
     }
 
+    /// The buffer, for a digest of the same algorithm to be written to.
+    pub fn buffer(&mut self) -> &mut [u8; Self::MAX] {
+        &mut self.octets
+    }
+
     /// The octets.
     pub fn as_bytes(&self) -> &[u8] {
         // No algorithm has more octets than the buffer.
@@ -215,6 +220,19 @@ pub trait Hashes {
     /// Digests these parts, one behind the other; at most `u32::MAX` octets each.
     fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError>;
 
+    /// Digests `start`. If there is an `end`, and the same pass can digest `start` with that behind it,
+    /// that is put into `both`; else `both` stays as it is.
+    fn digest_twice(
+        &self,
+        hash: &Self::Hash,
+        start: &[u8],
+        end: Option<&[u8]>,
+        both: &mut Option<Digest>,
+    ) -> Result<Digest, PlatformError> {
+        let _ = (end, both);
+        self.digest(hash, &[start])
+    }
+
     /// Whether a digest is on the list of refused ones.
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError>;
 }
@@ -270,36 +288,32 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
         Some(_) => &[Kind::Pkcs7, Kind::Merkle],
         None => &[Kind::Pkcs7],
     };
-    let split = match split(file, flags, known) {
-        Ok(split) => split,
-        Err(unsplit) => return unsplit.into(),
-    };
-    let mut signer = None;
-    let vouched = match split.kind {
-        Kind::Pkcs7 => check_message(platform, split.content, split.message, &mut signer),
-        Kind::Merkle => check_proof(platform, root, &split),
-    };
-    Checked {
-        module_len: split.content.len(),
-        result: vouched.and_then(|()| is_not_blacklisted(platform, file, &mut signer)),
-        signer,
+    let mut checked = Checked::nothing();
+    match split(file, flags, known) {
+        Ok(split) => {
+            checked.module_len = split.content.len();
+            checked.result = match split.kind {
+                Kind::Pkcs7 => check_message(platform, file, &split, &mut checked.signer),
+                Kind::Merkle => check_proof(platform, file, &split, root),
+            };
+        }
+        Err(unsplit) => checked.fail(unsplit),
     }
+    checked
 }
 
 /// The same for a kernel without keys.
 #[inline(always)]
 pub fn check_by_hash<'a, P: Hashes>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
-    let root = platform.root();
-    let split = match split(file, flags, &[Kind::Merkle]) {
-        Ok(split) => split,
-        Err(unsplit) => return unsplit.into(),
-    };
-    let vouched = check_proof(platform, root, &split);
-    Checked {
-        module_len: split.content.len(),
-        result: vouched.and_then(|()| is_not_blacklisted(platform, file, &mut None)),
-        signer: None,
+    let mut checked = Checked::nothing();
+    match split(file, flags, &[Kind::Merkle]) {
+        Ok(split) => {
+            checked.module_len = split.content.len();
+            checked.result = check_proof(platform, file, &split, platform.root());
+        }
+        Err(unsplit) => checked.fail(unsplit),
     }
+    checked
 }
 
 /// Splits a file into the module and a signature of a known kind, unless the loader was told not to
@@ -323,25 +337,36 @@ fn split<'a>(file: &'a [u8], flags: Flags, known: &[Kind]) -> Result<Split<'a>, 
     Ok(split)
 }
 
-impl From<Unsplit> for Checked<'_> {
-    fn from(unsplit: Unsplit) -> Self {
+impl Checked<'_> {
+    /// Of a file that is not looked at yet. There is one on the stack, which is filled in.
+    #[inline(always)]
+    fn nothing() -> Self {
         Checked {
-            module_len: unsplit.module_len,
+            module_len: 0,
             signer: None,
-            result: Err(unsplit.error),
+            result: Err(Error::Unsigned),
         }
+    }
+
+    #[inline(always)]
+    fn fail(&mut self, unsplit: Unsplit) {
+        self.module_len = unsplit.module_len;
+        self.result = Err(unsplit.error);
     }
 }
 
 /// Checks the proof that a module is of the kernel's build.
+#[inline(never)]
 fn check_proof<P: Hashes>(
     platform: &P,
-    root: Option<merkle::Root>,
+    file: &[u8],
     split: &Split<'_>,
+    root: Option<merkle::Root>,
 ) -> Result<(), Error> {
     // No module has the default.
     let root = root.unwrap_or_default();
-    merkle::check(platform, &root, split.content, split.message)
+    merkle::check(platform, &root, split.content, split.message)?;
+    is_not_blacklisted(platform, file, None, &mut None)
 }
 
 /// Checks a module's signature message; leaves in `signer` at whom the verdict was reached: if it
@@ -352,12 +377,12 @@ fn check_proof<P: Hashes>(
 #[inline(never)]
 fn check_message<'a, P: Platform>(
     platform: &P,
-    content: &[u8],
-    message: &'a [u8],
+    file: &[u8],
+    split: &Split<'a>,
     signer: &mut Option<SignerInfo<'a>>,
 ) -> Result<(), Error> {
     let tree = platform.tree();
-    let parsed = cms::parse(message, tree);
+    let parsed = cms::parse(split.message, tree);
     // Not moved out of it: there is one of each on the stack.
     let message = match &parsed {
         Ok(message) => message,
@@ -366,21 +391,25 @@ fn check_message<'a, P: Platform>(
     let mut chain = Chain::new(platform, tree, message.certificates());
     // C does this while it parses.
     chain.check_self_signed()?;
-    Signers::new(platform, message.signed_data()?, &mut chain, content).check(signer)
+    let signed_data = message.signed_data()?;
+    let mut signers = Signers::new(platform, signed_data, &mut chain, file, split.content);
+    signers.check(signer)?;
+    is_not_blacklisted(platform, file, signers.file_digest(), signer)
 }
 
 /// Asks whether a file that somebody vouches for is refused nevertheless. Last, for it takes a
-/// digest of the whole file.
+/// digest of the whole file, if that is not there already.
 #[inline(never)]
 fn is_not_blacklisted<P: Hashes>(
     platform: &P,
     file: &[u8],
+    digest: Option<&Digest>,
     signer: &mut Option<SignerInfo<'_>>,
 ) -> Result<(), Error> {
     if !platform.tree().file_hashes {
         return Ok(());
     }
-    match is_file_blacklisted(platform, file) {
+    match is_file_blacklisted(platform, file, digest) {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::Blacklisted),
         Err(error) => {
@@ -392,7 +421,14 @@ fn is_not_blacklisted<P: Hashes>(
 }
 
 /// Whether the SHA-256 of a whole file is on the list of refused ones.
-fn is_file_blacklisted<P: Hashes>(platform: &P, file: &[u8]) -> Result<bool, Error> {
+fn is_file_blacklisted<P: Hashes>(
+    platform: &P,
+    file: &[u8],
+    digest: Option<&Digest>,
+) -> Result<bool, Error> {
+    if let Some(digest) = digest {
+        return Ok(platform.is_blacklisted(Blacklist::File, digest)?);
+    }
     match sha256(platform, file)? {
         Some(digest) => Ok(platform.is_blacklisted(Blacklist::File, &digest)?),
         // The kernel's configuration sees to it that this cannot be. If it were, nobody could say

@@ -31,10 +31,14 @@ pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
     message: &'p SignedData<'a>,
     chain: &'p mut Chain<'p, 'a, P>,
+    /// The whole file, of which the content is the start.
+    file: &'p [u8],
     content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
     /// digested once, where C does it once for each signer.
     hashed: Option<Hashed<P::Hash>>,
+    /// The SHA-256 of the whole file, if it came with that of the content.
+    file_digest: Option<Digest>,
     states: [SignerState; MAX_SIGNERS],
 }
 
@@ -43,14 +47,17 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         platform: &'p P,
         message: &'p SignedData<'a>,
         chain: &'p mut Chain<'p, 'a, P>,
+        file: &'p [u8],
         content: &'p [u8],
     ) -> Self {
         Signers {
             platform,
             message,
             chain,
+            file,
             content,
             hashed: None,
+            file_digest: None,
             states: Default::default(),
         }
     }
@@ -345,38 +352,53 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         if signer.key.is_ml_dsa() && signer.attributes.is_none() {
             return Ok(true);
         }
-        Ok(self.hashed(signer.digest)?.hash.is_some())
+        self.ready(signer.digest)
     }
 
     /// The digest of the content.
     #[inline(never)]
     fn digest(&mut self, algorithm: DigestAlgorithm) -> Result<&Digest, Error> {
         let (platform, content) = (self.platform, self.content);
-        let Hashed { hash, digest, .. } = self.hashed(algorithm)?;
-        match (digest, hash) {
-            (Some(digest), _) => Ok(digest),
-            (None, None) => Err(Error::DigestNotBuiltIn),
-            (digest @ None, Some(hash)) => Ok(digest.insert(platform.digest(hash, &[content])?)),
+        // The whole file is looked for by its SHA-256: the content need not be read again for it.
+        let both = algorithm == DigestAlgorithm::Sha256
+            && self.file_digest.is_none()
+            && platform.tree().file_hashes;
+        let rest = self.file.get(content.len()..).filter(|_| both);
+        self.ready(algorithm)?;
+        match &mut self.hashed {
+            Some(Hashed {
+                digest: Some(digest),
+                ..
+            }) => Ok(digest),
+            Some(Hashed {
+                hash: Some(hash),
+                digest,
+                ..
+            }) => {
+                let found = platform.digest_twice(hash, content, rest, &mut self.file_digest)?;
+                Ok(digest.insert(found))
+            }
+            _ => Err(Error::DigestNotBuiltIn),
         }
     }
 
-    /// The state of this digest algorithm.
-    fn hashed(&mut self, algorithm: DigestAlgorithm) -> Result<&mut Hashed<P::Hash>, Error> {
-        if self
-            .hashed
-            .as_ref()
-            .is_some_and(|hashed| hashed.algorithm != algorithm)
-        {
+    /// The SHA-256 of the whole file, if it came with that of the content.
+    pub(super) fn file_digest(&self) -> Option<&Digest> {
+        self.file_digest.as_ref()
+    }
+
+    /// Readies a digest algorithm; says whether the platform has it.
+    #[inline(never)]
+    fn ready(&mut self, algorithm: DigestAlgorithm) -> Result<bool, Error> {
+        if !matches!(&self.hashed, Some(hashed) if hashed.algorithm == algorithm) {
             self.hashed = None;
-        }
-        match &mut self.hashed {
-            Some(hashed) => Ok(hashed),
-            none => Ok(none.insert(Hashed {
+            self.hashed = Some(Hashed {
                 algorithm,
                 hash: self.platform.hash(algorithm)?,
                 digest: None,
-            })),
+            });
         }
+        Ok(matches!(&self.hashed, Some(Hashed { hash: Some(_), .. })))
     }
 }
 

@@ -309,6 +309,8 @@ pub struct Double {
     /// Whether files are looked for on the blacklist, and whether all are on it.
     pub file_hashes: bool,
     pub blacklist_all: bool,
+    /// The digest of a file comes with that of its content.
+    pub one_pass: bool,
     /// Certificates with these octets in them are blacklisted.
     pub blacklisted: Vec<Vec<u8>>,
     pub certificate_hash: CertificateHash,
@@ -406,6 +408,21 @@ impl Hashes for Double {
             octets[0] = BLACKLISTED;
         }
         Ok(Digest::new(*hash, octets))
+    }
+
+    fn digest_twice(
+        &self,
+        hash: &Self::Hash,
+        start: &[u8],
+        end: Option<&[u8]>,
+        both: &mut Option<Digest>,
+    ) -> Result<Digest, PlatformError> {
+        let digest = self.digest(hash, &[start])?;
+        assert!(end.is_none_or(|end| self.file_hashes && !end.is_empty()));
+        if self.one_pass && end.is_some() {
+            *both = Some(digest);
+        }
+        Ok(digest)
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
