@@ -61,12 +61,12 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 # Those of the full matrix that "make test" does not build.
 MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
 	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug \
-	6.12-x86_64-c-fixed 7.3-x86_64-c-fixed
+	6.12-x86_64-c-fixed 7.3-x86_64-c-fixed 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity
 TEST_ALL := fuzz-check differ-weakenings vendored rust-1.85 test-deb \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all check-kernel-7.3 configurations-6.12 configurations-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
-	c-fixed-6.12 c-fixed-7.3 instruments-7.3-x86_64 \
+	c-fixed-6.12 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 STEPS := $(TEST) $(TEST_ALL)
@@ -75,7 +75,7 @@ step = @scripts/step $@
 # What steps depend on, beside the kernels that are named: the verifier, the tools, the harness.
 verifier := rust/modsig rust/Cargo.toml Cargo.toml Cargo.lock
 tools := $(verifier) host-tools/src host-tools/Cargo.toml
-harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/lib/apt.sh
+harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/get/firmware scripts/lib/apt.sh
 scripts := scripts/lib scripts/integrate rust/patches
 # Those that tests by cargo look into.
 test_kernels := 6.12-x86_64-permissive 6.12-x86_64-c 6.12-x86_64-hashes 6.12-x86_64-hashes-only \
@@ -133,7 +133,7 @@ check-kernel-6.12: kernel-6.12-x86_64-hashes kernel-6.12-x86_64-c
 check-kernel-7.3: kernel-7.3-x86_64-hashes kernel-7.3-x86_64-c
 	$(step) -i $(scripts) scripts/check/kernel -k 7.3-x86_64-permissive 7.3-x86_64-hashes 7.3-x86_64-c -- scripts/check/kernel 7.3
 # All that are built, but the unmodified ones.
-verifiers = $(filter-out %-c %-c-fixed %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
+verifiers = $(filter-out %-c %-c-fixed %-c-integrity %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
 panic-free: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
 	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST)) -- scripts/check/panic-free $(call verifiers,$(TEST))
 stack: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
@@ -181,6 +181,8 @@ $(filter-out compare-reduced,$(filter compare-%,$(STEPS))): compare-%: kernel-$$
 $(filter c-fixed-%,$(STEPS)): c-fixed-%: downloads kernel-$$*-x86_64-permissive kernel-$$*-x86_64-c-fixed
 	$(step) -i $(harness) scripts/get/vectors -k $*-x86_64-permissive $*-x86_64-c-fixed -- \
 		$(qemu) compare --reduced --fixed --kernel $*
+integrity-6.12: downloads kernel-6.12-x86_64-hashes-integrity kernel-6.12-x86_64-c-integrity
+	$(step) -i $(harness) -k 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity -- $(qemu) integrity --quiet
 $(filter instruments-%,$(STEPS)): instruments-%: kernel-$$*-debug
 	$(step) -i $(harness) scripts/get/vectors -k $*-debug -- $(qemu) instruments $(call options,$*)
 $(filter page-%,$(STEPS)): page-%: kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive

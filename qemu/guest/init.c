@@ -16,6 +16,10 @@
  * tried again. RESULT is the error number, of kmod the wait status; MODULE is
  * the line of /proc/modules, or nothing; TEXT is a line of kmod's, or one of
  * the kernel's log; ERROR is why the module cannot be taken out again.
+ *
+ * Before that it gives IMA the policy /ima/policy, and a file of /cases the
+ * signature of that name in /ima as its extended attribute, if there are such.
+ * It tells "ima ERROR" if one of them is not taken.
  */
 
 #include "guest.h"
@@ -120,6 +124,35 @@ static void attempt(const char *index, const char *name, const char *path, ulong
 	say_log();
 }
 
+static void say_ima(long result)
+{
+	if (result == 0)
+		return;
+	say_string("ima ");
+	say_number(-result);
+	say_string("\n");
+}
+
+static void begin_ima(void)
+{
+	long n = slurp("/ima/policy", line, sizeof(line) - 1);
+
+	if (n < 0)
+		return;
+	line[n] = 0;
+	call(MOUNT, (ulong)"security", (ulong)"/sys/kernel/security", (ulong)"securityfs", 0, 0);
+	say_ima(put("/sys/kernel/security/ima/policy", line));
+}
+
+/* An archive has no extended attributes, so they are made here. */
+static void label(const char *path, const char *from)
+{
+	long n = slurp(from, line, sizeof(line));
+
+	if (n >= 0)
+		say_ima(call(SETXATTR, (ulong)path, (ulong)"security.ima", (ulong)line, n, 0));
+}
+
 #define ENFORCE "/sys/module/module/parameters/sig_enforce"
 
 static void say_enforce(void)
@@ -134,12 +167,13 @@ static void say_enforce(void)
  */
 __attribute__((used)) static void run(void)
 {
-	char path[] = "/cases/000", first[] = "/cases/000";
+	char path[] = "/cases/000", first[] = "/cases/000", from[] = "/ima/000";
 	long n, at, end;
 
 	begin();
 	/* Every refusal is to be seen. */
 	put("/proc/sys/kernel/printk_ratelimit", "0");
+	begin_ima();
 	begin_log();
 
 	say_string("enforce ");
@@ -156,9 +190,10 @@ __attribute__((used)) static void run(void)
 		for (end = at; end < n && list[end] != '\n'; end++)
 			;
 		list[at + 3] = list[end] = 0;
-		path[7] = list[at];
-		path[8] = list[at + 1];
-		path[9] = list[at + 2];
+		path[7] = from[5] = list[at];
+		path[8] = from[6] = list[at + 1];
+		path[9] = from[7] = list[at + 2];
+		label(path, from);
 		if (how == 'k') {
 			attempt(list + at, "kmod", path, 0, list + at + 6);
 			continue;

@@ -7,6 +7,7 @@ mod compare;
 mod cost;
 mod insert;
 mod instruments;
+mod integrity;
 mod page;
 mod report;
 mod target;
@@ -21,6 +22,7 @@ pub enum Command {
     Compare(compare::Arguments),
     Cost(cost::Arguments),
     Instruments(instruments::Arguments),
+    Integrity(integrity::Arguments),
     Page(page::Arguments),
     Report(report::Arguments),
 }
@@ -34,6 +36,7 @@ impl Command {
             Command::Compare(arguments) => compare::run(arguments),
             Command::Cost(arguments) => cost::run(arguments),
             Command::Instruments(arguments) => instruments::run(arguments),
+            Command::Integrity(arguments) => integrity::run(arguments),
             Command::Page(arguments) => page::run(arguments),
             Command::Report(arguments) => report::run(arguments),
         }

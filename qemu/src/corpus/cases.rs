@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The case tables (`cases.toml`, `hashes.toml`).
+//! The case tables (`cases.toml`, `hashes.toml`, `platform.toml`, `ima.toml`).
 
 use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
@@ -82,6 +82,13 @@ pub enum Expect {
     Always(String),
     /// Permissive, enforcing, locked down.
     PerMode([String; 3]),
+    /// Where init_module(2) says something else than finit_module(2).
+    PerCall {
+        /// Of finit_module(2), and of kmod, which calls that.
+        finit: Box<Expect>,
+        /// Of init_module(2).
+        init: Box<Expect>,
+    },
 }
 
 /// A table of cases.
@@ -91,6 +98,10 @@ pub enum Table {
     Signatures,
     /// `hashes.toml`
     Hashes,
+    /// `platform.toml`
+    Platform,
+    /// `ima.toml`
+    Ima,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +116,8 @@ impl Table {
         match self {
             Table::Signatures => "cases.toml",
             Table::Hashes => "hashes.toml",
+            Table::Platform => "platform.toml",
+            Table::Ima => "ima.toml",
         }
     }
 
@@ -114,6 +127,8 @@ impl Table {
         let text = match self {
             Table::Signatures => include_str!("../../cases.toml"),
             Table::Hashes => include_str!("../../hashes.toml"),
+            Table::Platform => include_str!("../../platform.toml"),
+            Table::Ima => include_str!("../../ima.toml"),
         };
         let file: File = toml::from_str(text).context(name)?;
         let mut names: Vec<_> = file.case.iter().map(|case| &case.name).collect();

@@ -18,7 +18,11 @@ use modsig_tools::{
     message::{self, SignerParts},
     signer::{self, digest_by_name, CertificateIds, Signer, SignerIdForm},
 };
-use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::{
+    cms::{CMSOptions, CmsContentInfo},
+    hash::MessageDigest,
+    x509::X509,
+};
 
 use super::proofs;
 
@@ -44,6 +48,8 @@ struct Dish {
     /// The message is not CMS, but a proof.
     is_proof: bool,
     file: Option<Vec<u8>>,
+    /// IMA's signature, which is no part of the file.
+    label: Option<Vec<u8>>,
 }
 
 impl Dish {
@@ -87,6 +93,12 @@ impl Dish {
 impl Pantry {
     /// Makes the file.
     pub fn make(&self, recipe: &[String]) -> Result<Vec<u8>> {
+        Ok(self.labelled(recipe)?.0)
+    }
+
+    /// Makes the file, and IMA's signature of it, if the recipe has one: what is to be its extended
+    /// attribute `security.ima`.
+    pub fn labelled(&self, recipe: &[String]) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
         let mut dish = Dish {
             content: self.module("test_module")?,
             ..Dish::default()
@@ -95,7 +107,7 @@ impl Pantry {
             self.step(&mut dish, step)
                 .with_context(|| format!("step {step:?}"))?;
         }
-        Ok(dish.file()?.clone())
+        Ok((dish.file()?.clone(), dish.label))
     }
 
     /// A module of the kernel, without the proof that its build may have put on it.
@@ -112,8 +124,13 @@ impl Pantry {
         self.keys.join(format!("{name}.{kind}.pem"))
     }
 
+    /// A certificate of the test keys.
+    pub fn certificate(&self, name: &str) -> Result<X509> {
+        keys::certificate(&self.path(name, "cert"))
+    }
+
     fn signer(&self, key: &str, hash: &str, form: SignerIdForm) -> Result<Signer> {
-        let certificate = keys::certificate(&self.path(key, "cert"))?;
+        let certificate = self.certificate(key)?;
         let key = keys::private_key(&self.path(key, "key"), None)?;
         Signer::new(key, &certificate, digest_by_name(hash)?, form)
     }
@@ -142,7 +159,7 @@ impl Pantry {
         form: SignerIdForm,
         attributes: Vec<u8>,
     ) -> Result<SignerParts> {
-        let certificate = keys::certificate(&self.path(key, "cert"))?;
+        let certificate = self.certificate(key)?;
         let (version, sid) = CertificateIds::new(&certificate)?.sid(form)?;
         let key = ml_dsa::Key::read(&self.path(key, "key"))?;
         let signature = match &attributes[..] {
@@ -202,7 +219,7 @@ impl Pantry {
             ["sign-as", name, key, hash] => {
                 let form = SignerIdForm::IssuerAndSerial;
                 let mut parts = self.parts(&dish.content, key, hash, form)?;
-                let certificate = keys::certificate(&self.path(name, "cert"))?;
+                let certificate = self.certificate(name)?;
                 parts.sid = CertificateIds::new(&certificate)?
                     .sid(SignerIdForm::IssuerAndSerial)?
                     .1;
@@ -212,7 +229,7 @@ impl Pantry {
                 dish.file = Some(self.sign_file(&dish.content, key, hash)?)
             }
             ["certificate", key] => {
-                let certificate = keys::certificate(&self.path(key, "cert"))?;
+                let certificate = self.certificate(key)?;
                 dish.certificates.extend(certificate.to_der()?);
             }
             // The last octet of the last certificate's signature.
@@ -313,6 +330,7 @@ impl Pantry {
             }
             ["strip"] => dish.file = Some(proofs::strip(dish.file()?)?),
             ["unsign"] => dish.file = Some(signer::strip(dish.file()?).0.to_vec()),
+            ["appraise", key] => dish.label = Some(self.label(dish.file()?, key)?),
             ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?)?),
             // What there is becomes the content of another file.
             ["wrap"] => {
@@ -324,6 +342,21 @@ impl Pantry {
             _ => bail!("no such step"),
         }
         Ok(())
+    }
+
+    /// A signature for IMA (`struct signature_v2_hdr` of security/integrity/integrity.h).
+    fn label(&self, file: &[u8], key: &str) -> Result<Vec<u8>> {
+        /// `EVM_IMA_XATTR_DIGSIG`, version 2, `HASH_ALGO_SHA256`.
+        const KIND: [u8; 3] = [3, 2, 4];
+        let certificate = self.certificate(key)?;
+        let key_id = certificate.subject_key_id().context("no key identifier")?;
+        let key_id = key_id.as_slice().last_chunk::<4>();
+        let key = keys::private_key(&self.path(key, "key"), None)?;
+        let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), &key)?;
+        let signature = signer.sign_oneshot_to_vec(file)?;
+        let size = u16::try_from(signature.len())?.to_be_bytes();
+        let key_id = key_id.context("a short key identifier")?;
+        Ok([&KIND, &key_id[..], &size, &signature].concat())
     }
 
     /// Signs with the kernel tree's own tool.
@@ -346,7 +379,7 @@ impl Pantry {
             "attributes" => CMSOptions::DETACHED,
             _ => bail!("no such message"),
         };
-        let certificate = keys::certificate(&self.path("rsa2048", "cert"))?;
+        let certificate = self.certificate("rsa2048")?;
         let key = keys::private_key(&self.path("rsa2048", "key"), None)?;
         let cms = CmsContentInfo::sign(
             Some(&certificate),

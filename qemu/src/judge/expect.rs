@@ -13,9 +13,9 @@ use crate::{
 };
 
 impl Expect {
-    /// The outcome in one mode, named as [`modsig_tools::platform::outcome`] does, or the name of
-    /// another error number.
-    pub fn in_mode(&self, mode: Mode) -> &str {
+    /// The outcome of a call in one mode, named as [`modsig_tools::platform::outcome`] does, or the
+    /// name of another error number.
+    pub fn of(&self, call: &str, mode: Mode) -> &str {
         let at = match mode {
             Mode::Permissive => 0,
             Mode::Enforcing => 1,
@@ -27,18 +27,20 @@ impl Expect {
             }
             Expect::Always(always) => always,
             Expect::PerMode(modes) => &modes[at],
+            Expect::PerCall { init, .. } if call == "init" => init.of(call, mode),
+            Expect::PerCall { finit, .. } => finit.of(call, mode),
         }
     }
 }
 
 impl Boot {
-    /// What this verifier must make of a case in a mode.
-    pub fn expected<'c>(&self, case: &'c Case, mode: Mode) -> &'c str {
+    /// What this verifier must make of a case, tried with a call in a mode.
+    pub fn expected<'c>(&self, case: &'c Case, call: &str, mode: Mode) -> &'c str {
         let expect = match &case.keyless {
             Some(keyless) if self.flavour == KEYLESS => keyless,
             _ => &case.expect,
         };
-        match expect.in_mode(mode) {
+        match expect.of(call, mode) {
             // What others load for its proof.
             "loads" if self.image == IMAGE_NO_ROOT => "EKEYREJECTED",
             expected => expected,

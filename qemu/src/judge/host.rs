@@ -17,10 +17,11 @@ use modsig_tools::{
 };
 
 use crate::{
-    corpus::cases::MODULE_INIT_COMPRESSED_FILE,
+    corpus::{cases::MODULE_INIT_COMPRESSED_FILE, recipe::Pantry},
     machine::{
         boot::Boot,
-        kernels::{Kernel, Series, HASHES, KEYLESS},
+        firmware::{DB, DBX, DBX_FILE},
+        kernels::{Kernel, Series, HASHES, INTEGRITY, KEYLESS},
     },
 };
 
@@ -67,6 +68,22 @@ pub fn host(directory: &Path, series: &Series, hashes: Option<Hashes>) -> Result
     Ok(host)
 }
 
+/// Trusts and refuses what the firmware's variables have ([`crate::machine::firmware`]).
+pub fn add_firmware(host: &mut Host, pantry: &Pantry) -> Result<()> {
+    for name in DB {
+        let certificate = pantry.certificate(name)?;
+        host.trust_platform(&certificate)?;
+    }
+    for name in DBX {
+        let certificate = pantry.certificate(name)?;
+        host.revoke(&certificate)?;
+    }
+    host.blacklist(openssl::sha::sha256(
+        &pantry.make(&DBX_FILE.map(str::to_owned))?,
+    ));
+    Ok(())
+}
+
 /// How the test kernels' own C verifier goes about things.
 fn tree(series: &Series) -> Tree {
     let is_6_12 = series.is_6_12();
@@ -88,7 +105,7 @@ impl Boot {
         let path = kernel.path(self.image);
         let hashes = image::read(&path)?.hashes;
         let keys = match self.flavour {
-            HASHES => Some(true),
+            HASHES | INTEGRITY => Some(true),
             KEYLESS => Some(false),
             _ => None,
         };
@@ -142,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        corpus::{cases::Table, proofs::tests::build, recipe::Pantry},
+        corpus::{cases::Table, proofs::tests::build},
         machine::{
             boot::MODES,
             kernels::{self, IMAGE, IMAGE_NO_ROOT},
@@ -184,7 +201,7 @@ mod tests {
                     mode,
                 };
                 for (file, case) in &files {
-                    let expected = boot.expected(case, mode);
+                    let expected = boot.expected(case, "finit", mode);
                     let (observed, as_expected) =
                         on_host(&host, file, case.flags, mode, expected).unwrap();
                     if !as_expected {

@@ -4,7 +4,9 @@
 
 use modsig_tools::platform::Mode;
 
-use super::kernels::{C, FORCE, HASHES, IMAGE, IMAGE_NO_ROOT, KEYLESS, PERMISSIVE};
+use super::kernels::{
+    C, C_INTEGRITY, FORCE, HASHES, IMAGE, IMAGE_NO_ROOT, INTEGRITY, KEYLESS, PERMISSIVE,
+};
 use crate::corpus::cases::Table;
 
 /// All modes, in the order in which tables name them.
@@ -77,6 +79,27 @@ const UNMODIFIED: Boot = Boot {
     flavour: C,
     ..SIGNATURES
 };
+const PLATFORM: Boot = Boot {
+    name: "platform-permissive",
+    flavour: INTEGRITY,
+    table: Table::Platform,
+    ..SIGNATURES
+};
+const C_PLATFORM: Boot = Boot {
+    name: "c-platform-permissive",
+    flavour: C_INTEGRITY,
+    ..PLATFORM
+};
+const IMA: Boot = Boot {
+    name: "ima-permissive",
+    table: Table::Ima,
+    ..PLATFORM
+};
+const C_IMA: Boot = Boot {
+    name: "c-ima-permissive",
+    table: Table::Ima,
+    ..C_PLATFORM
+};
 
 /// The same kernel in another mode.
 const fn in_mode(mode: Mode, name: &'static str, boot: Boot) -> Boot {
@@ -122,4 +145,21 @@ pub const UNMODIFIED_C: [Boot; 3] = [
     UNMODIFIED,
     in_mode(Mode::Enforcing, "c-sig_enforce", UNMODIFIED),
     in_mode(Mode::Lockdown, "c-lockdown", UNMODIFIED),
+];
+
+/// The boots in which keys of the firmware or IMA decide as well, of the unmodified kernel and of
+/// the one with modsig.
+pub const WITH_INTEGRITY: [Boot; 12] = [
+    C_PLATFORM,
+    in_mode(Mode::Enforcing, "c-platform-sig_enforce", C_PLATFORM),
+    in_mode(Mode::Lockdown, "c-platform-lockdown", C_PLATFORM),
+    PLATFORM,
+    in_mode(Mode::Enforcing, "platform-sig_enforce", PLATFORM),
+    in_mode(Mode::Lockdown, "platform-lockdown", PLATFORM),
+    C_IMA,
+    in_mode(Mode::Enforcing, "c-ima-sig_enforce", C_IMA),
+    in_mode(Mode::Lockdown, "c-ima-lockdown", C_IMA),
+    IMA,
+    in_mode(Mode::Enforcing, "ima-sig_enforce", IMA),
+    in_mode(Mode::Lockdown, "ima-lockdown", IMA),
 ];

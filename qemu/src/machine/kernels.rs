@@ -20,9 +20,12 @@ pub const FORCE: &str = "force";
 pub const HASHES: &str = "hashes";
 /// The flavour that takes modules by their hashes, and has no keys.
 pub const KEYLESS: &str = "hashes-only";
+/// The same as [`HASHES`] with a platform keyring, IMA and UEFI variables.
+pub const INTEGRITY: &str = "hashes-integrity";
 /// The unmodified kernel, with its C verifier.
 pub const C: &str = "c";
-
+/// The unmodified kernel, configured as [`INTEGRITY`].
+pub const C_INTEGRITY: &str = "c-integrity";
 /// The same with the faults mended that are known of it (`rust/patches/c-fixes`).
 pub const C_FIXED: &str = "c-fixed";
 /// The flavour that watches itself.

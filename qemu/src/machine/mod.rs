@@ -3,6 +3,7 @@
 //! What is booted: kernels that scripts have built, in a mode, and guests that say what they saw.
 
 pub mod boot;
+pub mod firmware;
 pub mod guest;
 pub mod kernels;
 pub mod programs;

@@ -15,18 +15,26 @@ use modsig_tools::platform::{outcome, Mode};
 use super::seen::{Booted, Observation, HOST, READ, TAINTS};
 use crate::{
     corpus::{
-        cases::{self, Case, MODULE_INIT_COMPRESSED_FILE},
+        cases::{self, Case, Table, MODULE_INIT_COMPRESSED_FILE},
         recipe::Pantry,
     },
-    judge::host::{host, on_host},
+    judge::host::{add_firmware, host, on_host},
     machine::{
         boot::{mode_name, Boot},
+        firmware,
         guest::Guest,
-        kernels::{self, Kernel, C},
+        kernels::{self, Kernel, C, C_INTEGRITY, INTEGRITY},
         programs,
     },
     verdict::init::{self, Attempt},
 };
+
+/// What IMA is told: all modules have to be signed with its key, beside the file or at its end.
+const IMA_POLICY: &str = "appraise func=MODULE_CHECK appraise_type=imasig|modsig\n";
+/// Its key.
+const IMA_KEY: &str = "leaf";
+/// What it says of others.
+const IMA_REFUSAL: &str = "EACCES";
 
 /// Everything that boots on one architecture share.
 pub struct Harness {
@@ -34,7 +42,7 @@ pub struct Harness {
     pub arch: Arch,
     /// Where the test keys are.
     pub keys: PathBuf,
-    tools: PathBuf,
+    pub(super) tools: PathBuf,
 }
 
 impl Harness {
@@ -119,8 +127,8 @@ impl Harness {
                 .context("the guest made up a case")?;
             let mode = if late { Mode::Enforcing } else { mode };
             let expected = match &case.c {
-                Some(c) if boot.flavour == C => c.in_mode(mode),
-                _ => boot.expected(case, mode),
+                Some(c) if [C, C_INTEGRITY].contains(&boot.flavour) => c.of(&attempt.call, mode),
+                _ => boot.expected(case, &attempt.call, mode),
             };
             let letters = match expected {
                 TAINTS => format!("{TAINTS} {}", case.taint()),
@@ -196,27 +204,55 @@ impl Harness {
         table: &[Case],
         seen: &mut Vec<Observation>,
     ) -> Result<()> {
-        let pantry = self.pantry(kernel);
-        let host = host(&self.keys, &kernel.series, boot.hashes(kernel)?)?;
+        let pantry = match boot.flavour {
+            // The same files for both.
+            C_INTEGRITY => self.pantry(&self.kernel(kernel.series.name(), INTEGRITY)?),
+            _ => self.pantry(kernel),
+        };
+        let mut host = host(&self.keys, &kernel.series, boot.hashes(kernel)?)?;
+        if boot.table == Table::Platform {
+            add_firmware(&mut host, &pantry)?;
+        }
         guest.program("init")?;
         guest.files.tree(&self.tools, "")?;
+        match boot.table {
+            Table::Platform => guest.options.qemu = firmware::QEMU,
+            Table::Ima => {
+                guest.files.directory("ima");
+                guest.files.file("ima/policy", IMA_POLICY.as_bytes());
+                // CONFIG_IMA_X509_PATH
+                let key = pantry.certificate(IMA_KEY)?.to_der()?;
+                guest.files.file("ima.der", &key);
+            }
+            Table::Signatures | Table::Hashes => {}
+        }
         let mut list = String::new();
         let mut files = vec![];
         let mut for_modprobe = vec![];
         for (index, case) in table.iter().enumerate() {
-            let file = pantry
-                .make(&case.recipe)
+            let (file, label) = pantry
+                .labelled(&case.recipe)
                 .with_context(|| case.name.clone())?;
-            let expected = boot.expected(case, boot.mode);
-            let (observed, ok) = on_host(&host, &file, case.flags, boot.mode, expected)?;
-            if !ok {
-                println!(
-                    "FAIL  {}: on the host {observed}, not {expected}",
-                    case.name
-                );
+            let calls = case.attempts().iter();
+            // The verifier is not asked for what IMA refuses.
+            let expected = calls
+                .map(|call| boot.expected(case, call, boot.mode))
+                .find(|expected| *expected != IMA_REFUSAL);
+            // It is this verifier on the host, not the C one.
+            if let Some(expected) = expected.filter(|_| boot.flavour != C_INTEGRITY) {
+                let (observed, ok) = on_host(&host, &file, case.flags, boot.mode, expected)?;
+                if !ok {
+                    println!(
+                        "FAIL  {}: on the host {observed}, not {expected}",
+                        case.name
+                    );
+                }
+                let one = Observation::new(&case.name, HOST, expected, observed);
+                seen.push(Observation { ok, ..one });
             }
-            let one = Observation::new(&case.name, HOST, expected, observed);
-            seen.push(Observation { ok, ..one });
+            if let Some(label) = label {
+                guest.files.file(&format!("ima/{index:03}"), &label);
+            }
             if case.kmod.is_some() {
                 for_modprobe.push((format!("case{index:03}"), file.clone()));
             }

@@ -6,6 +6,7 @@ pub mod boots;
 pub mod compare;
 pub mod cost;
 pub mod instruments;
+pub mod integrity;
 pub mod outcome;
 pub mod page;
 pub mod seen;

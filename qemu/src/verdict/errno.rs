@@ -12,7 +12,7 @@ pub fn errno_name(errno: u32) -> String {
 
 /// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
 /// them.
-pub(super) const ERRORS: [(u32, &str, &str); 13] = [
+pub(super) const ERRORS: [(u32, &str, &str); 14] = [
     (1, "EPERM", "Operation not permitted"),
     (
         2,
@@ -21,6 +21,7 @@ pub(super) const ERRORS: [(u32, &str, &str); 13] = [
     ),
     (8, "ENOEXEC", "Invalid module format"),
     (12, "ENOMEM", "Cannot allocate memory"),
+    (13, "EACCES", "Permission denied"),
     (16, "EBUSY", "Device or resource busy"),
     (17, "EEXIST", "File exists"),
     (22, "EINVAL", "Invalid argument"),

@@ -44,7 +44,7 @@ fn judge(
     let (mut number, mut odd) = (0, vec![]);
     for count in &step.counts {
         let case = table.get(count.case).context("the guest made up a case")?;
-        let expected = case.expect.in_mode(Mode::Permissive);
+        let expected = case.expect.of("finit", Mode::Permissive);
         let observed = outcome(count.result, &count.kind);
         number += count.number;
         if observed != expected && !also(expected, count.result) {

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 
-use super::plan::Command;
 use crate::{machine::guest::Guest, verdict::page::parse};
 
 /// The first program. Each command is a file of its own, and what comes of it is told through a
@@ -39,7 +38,7 @@ pub fn run(
     mut guest: Guest,
     tools: &Path,
     root: &Path,
-    commands: &[Command],
+    commands: &[&str],
 ) -> Result<Vec<(i32, String)>> {
     let files = &mut guest.files;
     files.tree(tools, "")?;
@@ -49,7 +48,7 @@ pub fn run(
     files.file("init", INIT.as_bytes());
     files.directory("steps");
     for (index, command) in commands.iter().enumerate() {
-        files.file(&format!("steps/{index:03}"), command.text.as_bytes());
+        files.file(&format!("steps/{index:03}"), command.as_bytes());
     }
     files.tree(root, "")?;
     let said = guest.boot()?;

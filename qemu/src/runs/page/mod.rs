@@ -3,7 +3,7 @@
 //! Follows the pages of `Documentation/scenarios`, each from its configuration to a boot in which
 //! the right modules load and the wrong ones do not.
 
-mod guest;
+pub(super) mod guest;
 mod plan;
 mod shown;
 
@@ -200,7 +200,8 @@ impl Runner {
                         format!("{}-{}-{}-{index}", place.series, self.arch.name, page.name);
                     let mut guest = Guest::new(self.arch, &build.join(image), &console);
                     guest.append = append.join(" ");
-                    let results = guest::run(guest, &self.tools, &build.join(root), commands)?;
+                    let texts: Vec<_> = commands.iter().map(|one| &one.text[..]).collect();
+                    let results = guest::run(guest, &self.tools, &build.join(root), &texts)?;
                     seen.steps += 1;
                     for (command, (status, output)) in commands.iter().zip(results) {
                         self.tell(seen, command, "#", status, output)?;
