@@ -88,9 +88,11 @@ pub(crate) fn outcome(result: u32, kind: &str) -> String {
     if (result, kind) == (0, "t") {
         return "loads, taints".to_owned();
     }
+    // Where others load modules too, it is not known what is loaded: a refusal is one.
+    let is_loaded = kind != "-" && (kind, result == 0) != ("?", false);
     Attempt {
         result,
-        module: if kind == "-" { "" } else { "m" }.to_owned(),
+        module: if is_loaded { "m" } else { "" }.to_owned(),
         ..Attempt::default()
     }
     .outcome()
@@ -146,6 +148,14 @@ pub(crate) fn all_shown<'s>(steps: &'s [Step], path: &str) -> Vec<&'s [String]> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_have_loaded_does_not_count() {
+        assert_eq!(outcome(74, "-"), "EBADMSG");
+        assert_eq!(outcome(74, "?"), "EBADMSG");
+        assert_eq!(outcome(74, "m"), "EBADMSG, yet it is loaded");
+        assert_eq!(outcome(0, "?"), "loads");
+    }
 
     #[test]
     fn a_guest_that_stops_early_is_an_error() {
