@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
-use modsig::verify::{check, cms, DigestAlgorithm, Error, Flags, Tree};
+use modsig::verify::{cms, DigestAlgorithm, Error, Flags, Tree};
 use openssl::x509::X509Ref;
 
 use crate::{
@@ -164,7 +164,7 @@ impl Gate {
     /// has signed as well.
     pub fn join(&self, module: &[u8], message: &[u8]) -> Result<Vec<u8>> {
         let file = [module, message, &module::trailer(message)?].concat();
-        let checked = check(&self.kernel, &file, Flags::default());
+        let checked = self.kernel.check(&file, Flags::default());
         match checked.result {
             Ok(()) => (),
             Err(Error::NoKey) => match checked.signer {

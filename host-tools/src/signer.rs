@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use modsig::verify::{
-    check, cms, der::Reader, trailer, CertificateHash, DigestAlgorithm, Flags, KeyAlgorithm,
-    SignerId, Tree,
+    cms, der::Reader, trailer, CertificateHash, DigestAlgorithm, Flags, KeyAlgorithm, SignerId,
+    Tree,
 };
 use openssl::{
     asn1::Asn1Time,
@@ -334,7 +334,7 @@ impl Signer {
         };
         let parts = self.parts_with(message.first().signature.to_vec());
         split.message == message::signed_data(&[parts], &[])
-            && check(&self.kernel, file, Flags::default()).result.is_ok()
+            && self.kernel.check(file, Flags::default()).result.is_ok()
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use modsig::verify::{
-    check, cms,
+    cms,
     der::Reader,
     trailer::{self, Kind},
     DigestAlgorithm, Error, Flags, SignerId, Tree,
@@ -292,7 +292,7 @@ fn verify_all(arguments: &Arguments, modules: &[Found], der: &[u8]) -> Result<(u
         Original::read(&found.path, buffer)?;
         let verify = || {
             let opened = Module::open(buffer)?;
-            let checked = check(&host, &opened.file, Flags::default());
+            let checked = host.check(&opened.file, Flags::default());
             checked
                 .result
                 .map_err(|error| anyhow!("sealed, but {error}"))?;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{anyhow, ensure, Context, Result};
-use modsig::verify::{check, Error, Flags};
+use modsig::verify::{Error, Flags};
 use modsig_tools::{
     files::{Found, Links, Original},
     image::{self, Evidence},
@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done> {
-    let checked = check(host, &opened.file, Flags::default());
+    let checked = host.check(&opened.file, Flags::default());
     // No verdict: the file may be good or bad.
     ensure!(
         checked.result != Err(NO_ML_DSA.into()),

@@ -5,9 +5,7 @@
 use std::path::Path;
 
 use anyhow::{anyhow, ensure, Context, Result};
-use modsig::verify::{
-    check, der::Reader, x509, CertificateHash, DigestAlgorithm, Error, Flags, Tree,
-};
+use modsig::verify::{der::Reader, x509, CertificateHash, DigestAlgorithm, Error, Flags, Tree};
 use modsig_testing::ml_dsa;
 use modsig_tools::{
     compression::Compression,
@@ -140,7 +138,7 @@ pub fn on_host(
         ignore_modversions: flags & 1 != 0,
         ignore_vermagic: flags & 2 != 0,
     };
-    let checked = check(host, file, flags);
+    let checked = host.check(file, flags);
     let observed = outcome(&checked, mode);
     // OpenSSL says only that a signature is wrong, the kernel also in what way.
     let wrong_in_some_way = matches!(

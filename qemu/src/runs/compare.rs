@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, Context, Result};
-use modsig::verify::{check, Flags};
+use modsig::verify::Flags;
 use modsig_testing::{
     script::script,
     vm::{self, Arch},
@@ -167,7 +167,7 @@ fn reason(corpus: &Corpus, host: &Host, case: &Case) -> String {
         ignore_vermagic: case.flags & 2 != 0,
     };
     let file = case.unpacked.clone().unwrap_or_else(|| corpus.octets(case));
-    match check(host, &file, flags).result {
+    match host.check(&file, flags).result {
         Ok(()) => "none".to_owned(),
         Err(error) => judge::reason(&error),
     }
