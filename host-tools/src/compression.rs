@@ -15,7 +15,7 @@ use liblzma::{
     write::XzEncoder,
 };
 
-/// Octets that a module may have unpacked. None is nearly that large: more is an attack on the
+/// Bytes that a module may have unpacked. None is nearly that large: more is an attack on the
 /// memory of whoever unpacks it.
 pub const LARGEST: u64 = 1 << 30;
 
@@ -34,7 +34,7 @@ impl Compression {
     /// All of them.
     pub const ALL: [Compression; 3] = [Compression::Gzip, Compression::Xz, Compression::Zstd];
 
-    /// Tells from the first octets, as kmod does, not from the name.
+    /// Tells from the first bytes, as kmod does, not from the name.
     pub fn of(file: &[u8]) -> Option<Self> {
         let magic = |compression: &Compression| match compression {
             Compression::Gzip => &b"\x1f\x8b"[..],
@@ -68,7 +68,7 @@ impl Compression {
     ///
     /// # Errors
     ///
-    /// If it is damaged or cut short, or has more than [`LARGEST`] octets unpacked.
+    /// If it is damaged or cut short, or has more than [`LARGEST`] bytes unpacked.
     pub fn unpack(self, file: &[u8]) -> Result<Vec<u8>> {
         self.read(file)
             .with_context(|| format!("not {} data from start to end", self.name()))

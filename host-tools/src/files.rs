@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use xattr::FileExt;
 
-/// Octets of the largest file that a kernel takes as a module (fs/kernel_read_file.c).
+/// Bytes of the largest file that a kernel takes as a module (fs/kernel_read_file.c).
 const LARGEST: u64 = i32::MAX as u64;
 
 /// What tells that a file is still the one it was.
@@ -39,7 +39,7 @@ impl Stamp {
         Ok(Stamp::from(&metadata))
     }
 
-    /// Octets of the file.
+    /// Bytes of the file.
     fn size(&self) -> u64 {
         self.1[2]
     }
@@ -338,10 +338,10 @@ fn temporary_name() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Octets of the smallest pages in which files are kept in memory.
+/// Bytes of the smallest pages in which files are kept in memory.
 const PAGE: u64 = 4096;
 
-/// Octets behind a signature.
+/// Bytes behind a signature.
 const TRAILER: usize = trailer::SIZE + trailer::MARKER.len();
 
 /// Writes another end of a module in place: all that stands behind `start`, which is where the module

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writes the signature message: a CMS SignedData (RFC 5652) as modules have it, octet for octet
+//! Writes the signature message: a CMS SignedData (RFC 5652) as modules have it, byte for byte
 //! what OpenSSL makes of it.
 
 use modsig::verify::{
@@ -29,7 +29,7 @@ pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
-/// An AlgorithmIdentifier: content octets of its identifier, and its encoded parameters.
+/// An AlgorithmIdentifier: content bytes of its identifier, and its encoded parameters.
 pub fn algorithm(oid: &[u8], parameters: &[u8]) -> Vec<u8> {
     sequence(&[&tlv(0x06, oid), parameters])
 }
@@ -167,7 +167,7 @@ pub fn signed_data(signers: &[SignerParts], certificates: &[u8]) -> Vec<u8> {
     sequence(&[&tlv(0x06, SIGNED_DATA), &tlv(0xa0, &signed_data)])
 }
 
-/// What stands behind a message of this length (octets) at the end of a module:
+/// What stands behind a message of this length (bytes) at the end of a module:
 /// `struct module_signature` and the marker.
 pub fn trailer(message_len: u32) -> Vec<u8> {
     trailer_of(Kind::Pkcs7, message_len)

@@ -6,8 +6,8 @@
 //! to [`serve`]. Its memory is small enough to be locked by anybody; whoever reads modules does not
 //! have the key; and it is gone, with all that memory, before a module is written.
 //!
-//! Both talk over two pipes, in frames: 4 octets that say how many follow (little-endian), and
-//! those. The process is sent digests, and sends frames whose first octet says what they are.
+//! Both talk over two pipes, in frames: 4 bytes that say how many follow (little-endian), and
+//! those. The process is sent digests, and sends frames whose first byte says what they are.
 
 use std::{
     ffi::OsString,
@@ -42,7 +42,7 @@ const MESSAGE: u8 = b'm';
 const REMARK: u8 = b'r';
 const ERROR: u8 = b'e';
 
-/// Octets of the largest frame.
+/// Bytes of the largest frame.
 const LARGEST: u32 = 1 << 16;
 
 fn send(to: &mut impl Write, kind: &[u8], content: &[u8]) -> io::Result<()> {

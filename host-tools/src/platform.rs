@@ -168,7 +168,7 @@ impl Host {
     }
 }
 
-/// Whether two identifiers are one: the kernel knows them as strings of octets.
+/// Whether two identifiers are one: the kernel knows them as strings of bytes.
 fn same(filed: &[u8], wanted: KeyId<'_>) -> bool {
     filed.iter().eq(wanted.0.iter().chain(wanted.1))
 }

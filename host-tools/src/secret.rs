@@ -13,7 +13,7 @@ use rustix::{
     process::{set_dumpable_behavior, setrlimit, DumpableBehavior, Resource, Rlimit},
 };
 
-/// Octets that must be left to be locked, for what is done afterwards.
+/// Bytes that must be left to be locked, for what is done afterwards.
 const RESERVE: usize = 1 << 20;
 
 /// Does all of that, for the memory that there is and for what comes. Gives what a person should

@@ -41,11 +41,11 @@ pub enum SignerIdForm {
 /// The parts of a certificate under which a kernel files its key.
 #[derive(Clone, Debug)]
 pub struct CertificateIds {
-    /// Content octets of the serial number.
+    /// Content bytes of the serial number.
     pub serial: Vec<u8>,
-    /// Content octets of the issuer's Name.
+    /// Content bytes of the issuer's Name.
     pub issuer: Vec<u8>,
-    /// Content octets of the SubjectKeyIdentifier.
+    /// Content bytes of the SubjectKeyIdentifier.
     pub subject_key_id: Option<Vec<u8>>,
     /// The encoded SubjectPublicKeyInfo.
     pub public_key_info: Vec<u8>,
@@ -310,7 +310,7 @@ impl Signer {
         let hashing = self.hashing.context(NO_DIGEST)?;
         ensure!(
             digest.len() == hashing.digest.size(),
-            "{} octets are not a digest of {}",
+            "{} bytes are not a digest of {}",
             digest.len(),
             self.digest.name()
         );

@@ -116,7 +116,7 @@ impl<'a> Store<'a> {
         kind: c_int,
         give: &'a mut GivePin<'a>,
     ) -> Result<Self, ErrorStack> {
-        // One with a NUL octet in it names nothing.
+        // One with a NUL byte in it names nothing.
         let uri = CString::new(uri).unwrap_or_default();
         // SAFETY: The function has the type of a `pem_password_cb`.
         let method = unsafe { UI_UTIL_wrap_read_pem_callback(Some(give_pin), 0) };

@@ -658,7 +658,7 @@ fn json_has_what_the_text_has() {
     assert!(Path::new(json["modules"][3]["path"].as_str().unwrap()).ends_with("lib/m3.ko"));
 }
 
-/// Writes other octets over those that are found in vmlinux, once.
+/// Writes other bytes over those that are found in vmlinux, once.
 fn patch(work: &TempDir, old: &[u8], new: &[u8]) {
     assert_eq!(old.len(), new.len());
     let mut vmlinux = read(work, "vmlinux");

@@ -568,7 +568,7 @@ fn a_damaged_image_is_an_error_or_an_image() {
             }
         }
         let mut damaged = image.clone();
-        // The heads octet by octet, then here and there.
+        // The heads byte by byte, then here and there.
         let here_and_there = (0..200).map(|part| image.len() * part / 200);
         for at in (0..0x300)
             .chain(here_and_there)

@@ -184,7 +184,7 @@ fn a_slow_reader_never_sees_a_partial_module() {
         .unwrap();
     while child.try_wait().unwrap().is_none() {
         let size = fs::metadata(&path).unwrap().len();
-        assert!(size >= unsigned.len() as u64, "{size} octets of the module");
+        assert!(size >= unsigned.len() as u64, "{size} bytes of the module");
         thread::sleep(Duration::from_micros(100));
     }
     good(&modsig(&work, &VERIFY));

@@ -297,7 +297,7 @@ fn a_vmlinux_without_room_is_refused() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let needed = text.split("CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE=").nth(1);
     let needed: usize = needed.unwrap().split(' ').next().unwrap().parse().unwrap();
-    assert!(text.contains("its area has 1000 octets"), "{text}");
+    assert!(text.contains("its area has 1000 bytes"), "{text}");
     refuses(&work, &["--algorithm", "rsa-4096"], "or more");
     let enough = Linked {
         // Signatures and serial numbers are not all of one length.
@@ -652,7 +652,7 @@ fn the_process_with_the_key_does_nothing_but_sign() {
     error(
         &p256,
         &frame(&[0; 63]),
-        "63 octets are not a digest of sha512",
+        "63 bytes are not a digest of sha512",
     );
     error(&p256, &[1], "");
     error(&p256, &[1, 0, 0], "");

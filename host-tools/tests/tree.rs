@@ -116,7 +116,7 @@ fn the_trees_ecdsa_signatures_have_the_form_of_ours() {
                 let parse = ["asn1parse", "-inform", "DER", "-in", "m.ko.p7s"];
                 let output = run(&work, "openssl", &parse);
                 good(&output);
-                // Each line less offset and lengths, and less the signature's octets.
+                // Each line less offset and lengths, and less the signature's bytes.
                 let text = String::from_utf8(output.stdout).unwrap();
                 let element = |line: &str| {
                     let (_, rest) = line.split_once("d=").unwrap();

@@ -158,7 +158,7 @@ fn an_image_tells_what_would_become_of_each() {
     says(&answer, "findings", "altered after it was signed");
 
     let (_, answer) = ask("appended.ko");
-    says(&answer, "findings", "4 octets stand behind it");
+    says(&answer, "findings", "4 bytes stand behind it");
     says(&answer, "findings", "without them the signature is good");
     says(&answer, "remedies", "truncate -s -4 appended.ko");
     // The remedy is one.

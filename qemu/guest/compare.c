@@ -6,8 +6,8 @@
  *	INDEX RESULT MODULE
  *
  * and in the end "tainted BITS". RESULT is the error number; MODULE is the line
- * of /proc/modules, or nothing. /corpus is in 32-bit numbers, the low octet
- * first: the length of the module, and its octets; then, up to the end, for each
+ * of /proc/modules, or nothing. /corpus is in 32-bit numbers, the low byte
+ * first: the length of the module, and its bytes; then, up to the end, for each
  * case how much of the module, the flags, how many edits, how long the tail; the
  * edits (offset, value); the tail.
  */

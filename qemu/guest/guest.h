@@ -91,7 +91,7 @@ static long open(const char *path, int flags)
 	return call(OPENAT, -100, (ulong)path, flags, 0600, 0);
 }
 
-/* Reads up to size octets of a file; returns how many. */
+/* Reads up to size bytes of a file; returns how many. */
 static long slurp(const char *path, char *buffer, long size)
 {
 	long fd = open(path, 0), got = 0, n;

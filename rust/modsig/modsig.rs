@@ -39,14 +39,14 @@ const __LOG_PREFIX: &[u8] = b"modsig\0";
 /// # Safety
 ///
 /// `info` points to a `struct load_info` that nobody else uses during the call; its `hdr` points
-/// to `len` octets that do not change during the call, or `len` is 0.
+/// to `len` bytes that do not change during the call, or `len` is 0.
 #[no_mangle]
 pub unsafe extern "C" fn module_sig_check(info: *mut bindings::load_info, flags: c_int) -> c_int {
     // SAFETY: the caller lends us `*info` for the call.
     let info = unsafe { &mut *info };
     let file: &[u8] = match info.len {
         0 => &[],
-        // SAFETY: the caller promises `len` octets at `hdr`. They are not part of `*info`.
+        // SAFETY: the caller promises `len` bytes at `hdr`. They are not part of `*info`.
         len => unsafe { core::slice::from_raw_parts(info.hdr.cast(), len) },
     };
     let given = |flag: u32| flags & flag as c_int != 0;

@@ -769,11 +769,11 @@ fn extensions_that_matter_are_well_formed() {
     }
 }
 
-/// C reads one octet behind the tag of a key usage as its length, and the next one as the number of
-/// unused bits, which must be less than 8: with a long length that is an octet of the length.
+/// C reads one byte behind the tag of a key usage as its length, and the next one as the number of
+/// unused bits, which must be less than 8: with a long length that is a byte of the length.
 #[test]
 fn a_key_usage_is_as_short_as_c_reads_it() {
-    // Octets of the content, and whether C takes it, as it was asked (6.12 and 7.3).
+    // Bytes of the content, and whether C takes it, as it was asked (6.12 and 7.3).
     let lengths = [
         (2, true),
         (127, true),

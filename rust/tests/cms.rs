@@ -122,7 +122,7 @@ fn every_prefix_is_refused() {
     let der = message(&[signer(1)]).der();
     for len in 0..der.len() {
         let error = parse(&der[..len]).expect_err("cut off");
-        assert_eq!(error.class(), Class::BadMessage, "{len} octets: {error}");
+        assert_eq!(error.class(), Class::BadMessage, "{len} bytes: {error}");
     }
 }
 

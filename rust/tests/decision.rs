@@ -419,7 +419,7 @@ fn a_file_of_more_than_4_gib_is_refused() {
             ..Double::trusting(&[1])
         };
         let checked = check(&platform, &file, Flags::default());
-        assert_eq!(checked.result, expected, "{size} octets");
+        assert_eq!(checked.result, expected, "{size} bytes");
         assert_eq!(checked.module_len, size - end.len());
     }
 }
@@ -440,7 +440,7 @@ fn no_changed_bit_makes_an_untrusted_module_trusted() {
             let reaches_key = message_start && changed.windows(2).any(|w| w == [0xee, 1]);
             assert!(
                 checked.result.is_err() || reaches_key,
-                "octet {at} bit {bit}"
+                "byte {at} bit {bit}"
             );
         }
     }

@@ -143,7 +143,7 @@ fn every_flipped_bit_is_refused_for_good() {
                 bad[at] ^= 1 << bit;
                 let error = check(&kernel(root), &bad, Flags::default()).result;
                 let class = error.unwrap_err().class();
-                assert_eq!(class, Class::Rejected, "bit {bit} of octet {at}");
+                assert_eq!(class, Class::Rejected, "bit {bit} of byte {at}");
             }
         }
     }

@@ -53,7 +53,7 @@ fn files_without_marker_are_unsigned_and_whole() {
     ] {
         assert_eq!(error(file), (Error::Unsigned, file.len()));
     }
-    // A marker alone is 28 octets; C wants more in front of it.
+    // A marker alone is 28 bytes; C wants more in front of it.
     assert_eq!(error(trailer::MARKER), (Error::Unsigned, 28));
 }
 

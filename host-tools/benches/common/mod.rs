@@ -124,7 +124,7 @@ fn run<B: Bench>(arguments: &Arguments) -> Result<()> {
         ),
         tables: vec![ratios.table()],
         more: json!({
-            "modules": modules, "octets": octets, "rounds": rounds, "openssl": openssl,
+            "modules": modules, "bytes": octets, "rounds": rounds, "openssl": openssl,
             "processor": processor, "processors": processors, "load": load, "seconds": rows,
             "more": bench.more()?,
         }),

@@ -67,7 +67,7 @@ impl Figures {
         }
     }
 
-    /// Prints all of it, for so many modules that have so many octets.
+    /// Prints all of it, for so many modules that have so many bytes.
     pub(crate) fn table(&self, modules: usize, octets: u64) -> Value {
         println!(
             "\n{:44} {:>8} {:>8} {:>9} {:>8} {:>7} {:>6} {:>9}",

@@ -28,7 +28,7 @@ pub(crate) struct Trees {
     work: TempDir,
     /// Names of the modules below `plain`.
     pub(crate) modules: Vec<PathBuf>,
-    /// Octets of them all.
+    /// Bytes of them all.
     pub(crate) octets: u64,
 }
 

@@ -118,7 +118,7 @@ pub(crate) struct End<'a> {
     pub(crate) path: &'a Path,
     /// Of the file when it was looked at.
     pub(crate) stamp: Stamp,
-    /// Octets of the module itself.
+    /// Bytes of the module itself.
     pub(crate) size: u64,
     pub(crate) packed: bool,
     pub(crate) end: &'a [u8],

@@ -224,7 +224,7 @@ const USAGES: [&str; 9] = [
     "decipherOnly",
 ];
 
-/// The content of an extension, by the content octets of its identifier.
+/// The content of an extension, by the content bytes of its identifier.
 fn extension<'a>(der: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let certificate = Reader::new(der).element(0x30).ok()?;
     let mut tbs = certificate.reader().element(0x30).ok()?.reader();

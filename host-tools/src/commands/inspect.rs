@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         })
 }
 
-/// `size`: octets of the file.
+/// `size`: bytes of the file.
 fn inspect(opened: &Module<'_>, size: usize) -> Done {
     let compression = opened.compression.map(|compression| compression.name());
     let bad = |reason: String| {
@@ -52,7 +52,7 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
     };
     if split.kind == Kind::Merkle {
         let Some((position, siblings)) = merkle::parse(split.message) else {
-            return bad(format!("proof of {signature} octets, which none has"));
+            return bad(format!("proof of {signature} bytes, which none has"));
         };
         let levels = siblings.len() / merkle::HASH_SIZE;
         let _ = write!(

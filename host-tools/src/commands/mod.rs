@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Take signatures off modules
     ///
-    /// Leaves the module as it was before it was signed, octet for octet (a compressed one: the
+    /// Leaves the module as it was before it was signed, byte for byte (a compressed one: the
     /// module that is in it). Files are replaced as by "modsig sign".
     #[command(after_long_help = help::STRIP, verbatim_doc_comment)]
     Strip(strip::Arguments),

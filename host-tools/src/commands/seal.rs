@@ -166,7 +166,7 @@ fn algorithm(arguments: &Arguments, area: &Area) -> Result<Algorithm> {
 /// A module that can be taken.
 struct Looked {
     stamp: Stamp,
-    /// Octets of the module itself.
+    /// Bytes of the module itself.
     size: u64,
     packed: bool,
     digest: Vec<u8>,

@@ -301,7 +301,7 @@ impl Scene {
     }
 }
 
-/// Octets of their digits; none of what are none.
+/// Bytes of their digits; none of what are none.
 fn octets(digits: &str) -> Vec<u8> {
     let pairs = digits.as_bytes().chunks_exact(2);
     let octets: Option<Vec<u8>> = pairs
@@ -479,7 +479,7 @@ fn unsigned(path: &Path, opened: &Module<'_>, scene: &Scene, answer: &mut Answer
     };
     let behind = file.len() - end;
     answer.say(format!(
-        "it has a signature, but {behind} octets stand behind it: something was appended after it was signed, so the kernel does not see it"
+        "it has a signature, but {behind} bytes stand behind it: something was appended after it was signed, so the kernel does not see it"
     ));
     let cut = scene.host.check(&file[..end], Flags::default());
     match cut.result {

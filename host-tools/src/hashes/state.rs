@@ -25,7 +25,7 @@ pub struct Entry {
     /// What tells that the file is still the one that was hashed; `None` if it was to be replaced
     /// when this was written.
     pub stamp: Option<Stamp>,
-    /// Octets of the module without its proof.
+    /// Bytes of the module without its proof.
     pub size: u64,
     /// The leaf of the module.
     pub leaf: Hash,

@@ -23,7 +23,7 @@ const SHT_NOBITS: u32 = 8;
 
 const NO_IMAGE: &str = "this is a module or an object file, not a kernel image";
 
-/// A number of `N` octets, little-endian; a structure that is read has been read whole.
+/// A number of `N` bytes, little-endian; a structure that is read has been read whole.
 fn number<const N: usize>(octets: &[u8], at: usize) -> u64 {
     let mut number = [0; 8];
     number[..N].copy_from_slice(&octets[at..at + N]);

@@ -28,11 +28,11 @@ pub struct Area {
     /// Where the area is in the file.
     at: u64,
     size: u64,
-    /// Where `system_extra_cert_used` is, of 4 octets.
+    /// Where `system_extra_cert_used` is, of 4 bytes.
     used_at: u64,
-    /// Where `system_certificate_list_size` is, of 8 octets.
+    /// Where `system_certificate_list_size` is, of 8 bytes.
     list_size_at: u64,
-    /// Octets of the list in front of the area.
+    /// Bytes of the list in front of the area.
     before: u64,
     ecdsa: Vec<&'static str>,
 }
@@ -124,14 +124,14 @@ impl Area {
         let (octets, size) = (certificate.len(), self.size);
         ensure!(
             octets as u64 <= size,
-            "{}: its area has {size} octets, and the certificate {octets}; take a smaller key (--algorithm), or build it with CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE={} or more",
+            "{}: its area has {size} bytes, and the certificate {octets}; take a smaller key (--algorithm), or build it with CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE={} or more",
             self.path.display(),
             // One more or less, the next key's may have.
             (octets + 16).next_multiple_of(256)
         );
         ensure!(
             lists::split(certificate).0 == [certificate],
-            "a certificate of {octets} octets, which kernels cannot read from a list"
+            "a certificate of {octets} bytes, which kernels cannot read from a list"
         );
         Ok(())
     }

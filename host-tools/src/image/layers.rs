@@ -100,7 +100,7 @@ fn zboot(source: &dyn Source, head: &[u8], names: &mut Vec<&'static str>) -> Res
     format.unpack(&payload)
 }
 
-/// arm64's flat image (Documentation/arch/arm64/booting.rst): one part from the first octet on.
+/// arm64's flat image (Documentation/arch/arm64/booting.rst): one part from the first byte on.
 fn arm64(source: &dyn Source, head: &[u8]) -> Result<Kernel> {
     let flags = u32_at(head, 24).context("it is cut short; copy it again")?;
     ensure!(
@@ -130,7 +130,7 @@ enum Format {
 }
 
 impl Format {
-    /// Tells it by the first octets.
+    /// Tells it by the first bytes.
     fn of(octets: &[u8]) -> Option<Self> {
         [
             (Format::Gzip, &b"\x1f\x8b\x08"[..]),
@@ -186,7 +186,7 @@ impl Format {
             })?;
         ensure!(
             content.len() as u64 <= LIMIT,
-            "unpacked it has more than {LIMIT} octets, which no kernel has"
+            "unpacked it has more than {LIMIT} bytes, which no kernel has"
         );
         Ok(content)
     }
@@ -217,7 +217,7 @@ impl Read for Lz4<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         use std::io::{Error, ErrorKind::InvalidData};
         while self.given == self.block.len() {
-            // What is left are no more than the octets of the size that Kbuild appends.
+            // What is left are no more than the bytes of the size that Kbuild appends.
             if self.packed.len() <= 4 {
                 return Ok(0);
             }

@@ -38,7 +38,7 @@ const NEIGHBOURS: u64 = 1 << 20;
 /// The largest area that is reserved for a certificate (`CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE`).
 const RESERVED: usize = 1 << 20;
 
-/// What every certificate in a list starts with: a SEQUENCE, and that its length takes two octets.
+/// What every certificate in a list starts with: a SEQUENCE, and that its length takes two bytes.
 pub(super) const CERTIFICATE: [u8; 2] = [0x30, 0x82];
 
 /// Finds the certificates.
@@ -49,8 +49,8 @@ pub(super) fn find(kernel: &Kernel) -> Result<Found> {
     }
 }
 
-/// The size of the certificate that `octets` start with, as the kernel tells it: they have two
-/// octets for their length.
+/// The size of the certificate that `bytes` start with, as the kernel tells it: they have two
+/// bytes for their length.
 fn certificate_size(octets: &[u8]) -> Option<usize> {
     match octets {
         [first, second, high, low, rest @ ..] if [*first, *second] == CERTIFICATE => {

@@ -47,7 +47,7 @@ impl Machine {
         }
     }
 
-    /// What the assembler makes of `.align`: octets for one, a power of two for the other.
+    /// What the assembler makes of `.align`: bytes for one, a power of two for the other.
     fn align(self, value: usize) -> usize {
         match self {
             Machine::X86 => value,
@@ -178,7 +178,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// The octets at an address, if they are all in this part.
+    /// The bytes at an address, if they are all in this part.
     fn at(&self, address: u64, size: u64) -> Option<&[u8]> {
         let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
         let end = start.checked_add(usize::try_from(size).ok()?)?;
@@ -209,11 +209,11 @@ trait Source {
 fn check_piece(whole: u64, offset: u64, size: u64) -> Result<()> {
     ensure!(
         offset.checked_add(size).is_some_and(|end| end <= whole),
-        "it is cut short: of {size} octets from {offset} on not all are there; copy it again"
+        "it is cut short: of {size} bytes from {offset} on not all are there; copy it again"
     );
     ensure!(
         size <= LIMIT,
-        "a part of it has {size} octets, which no kernel has"
+        "a part of it has {size} bytes, which no kernel has"
     );
     Ok(())
 }
@@ -295,7 +295,7 @@ pub fn vermagic(module: &[u8]) -> Option<&str> {
 
 /// Whether somewhere in a file that is not packed stands this string, by itself.
 pub fn has_string(path: &Path, string: &str) -> Result<bool> {
-    /// Octets that are looked through at a time.
+    /// Bytes that are looked through at a time.
     const PIECE: u64 = 1 << 20;
     let find = || -> Result<bool> {
         let wanted = [string.as_bytes(), b"\0"].concat();

@@ -17,9 +17,9 @@ use super::{check_piece, elf, Segment, Source};
 
 /// The section that it is in.
 const SECTION: &str = ".module_hashes";
-/// Octets of the root: levels, then the hash.
+/// Bytes of the root: levels, then the hash.
 const ROOT: usize = 4 + HASH_SIZE;
-/// Octets of the section: behind the root, whether keys count too, and the mark.
+/// Bytes of the section: behind the root, whether keys count too, and the mark.
 const SIZE: usize = ROOT + 4 + MARK.len();
 
 /// How a kernel knows modules by their hashes.

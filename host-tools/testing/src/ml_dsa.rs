@@ -34,7 +34,7 @@ macro_rules! with {
     };
 }
 
-/// One DER element of at most 65535 octets.
+/// One DER element of at most 65535 bytes.
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let [.., high, low] = content.len().to_be_bytes();
     let header: &[u8] = match (high, low) {
@@ -62,7 +62,7 @@ fn identifier(algorithm: KeyAlgorithm) -> Option<Vec<u8>> {
     Some(sequence(&[&tlv(0x06, &oid)]))
 }
 
-/// Octets in a seed (FIPS 204 section 3.6.3).
+/// Bytes in a seed (FIPS 204 section 3.6.3).
 const SEED: usize = 32;
 
 /// A private key.
@@ -123,7 +123,7 @@ impl Key {
         let seed = tlv(0x04, &tlv(0x80, &self.seed));
         let der = sequence(&[&tlv(0x02, &[0]), &self.algorithm_identifier, &seed]);
         let text = base64::encode_block(&der);
-        // One line of base64 is 64 characters, and these are one octet each.
+        // One line of base64 is 64 characters, and these are one byte each.
         let lines: Vec<_> = text
             .as_bytes()
             .chunks(64)

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seal/spy.c");
 
-/// Octets of a number that are searched for at a time: who has found so many has found something.
+/// Bytes of a number that are searched for at a time: who has found so many has found something.
 const CHUNK: usize = 16;
 
 /// Waiting for something that does not come ends.
@@ -265,7 +265,7 @@ pub fn memory(process: u32) -> Vec<(Mapping, Vec<u8>)> {
     content.collect()
 }
 
-/// Octets that a process has locked.
+/// Bytes that a process has locked.
 pub fn locked(process: u32) -> u64 {
     let text = status(process, "VmLck").unwrap();
     text.trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

@@ -26,7 +26,7 @@ use openssl::{
 
 use super::proofs;
 
-/// Octets behind a signature: `struct module_signature` and the marker.
+/// Bytes behind a signature: `struct module_signature` and the marker.
 const TRAILER: usize = trailer::SIZE + trailer::MARKER.len();
 
 /// Where a recipe takes its ingredients from.
@@ -203,7 +203,7 @@ impl Pantry {
                 let parts = self.ml_dsa(&dish.content, key, hash, form, attributes)?;
                 dish.signers.push(parts);
             }
-            // The last octet of the digest among the attributes.
+            // The last byte of the digest among the attributes.
             ["flip", "attributes"] => {
                 let attributes = &mut dish.last_signer()?.attributes;
                 *attributes.last_mut().context("no attributes")? ^= 1;
@@ -232,7 +232,7 @@ impl Pantry {
                 let certificate = self.certificate(key)?;
                 dish.certificates.extend(certificate.to_der()?);
             }
-            // The last octet of the last certificate's signature.
+            // The last byte of the last certificate's signature.
             ["flip", "certificates"] => {
                 *dish.certificates.last_mut().context("no certificate")? ^= 1;
             }
@@ -280,7 +280,7 @@ impl Pantry {
             }
             ["indefinite"] => {
                 let message = dish.message();
-                // The outermost header has a tag, 0x82 and two octets of length.
+                // The outermost header has a tag, 0x82 and two bytes of length.
                 ensure!(message[..2] == [0x30, 0x82], "other header than expected");
                 message.splice(1..4, [0x80]);
                 message.extend([0, 0]);

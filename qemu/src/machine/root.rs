@@ -62,7 +62,7 @@ fn write(kernel: &mut [u8], root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// What gzip makes of these octets.
+/// What gzip makes of these bytes.
 fn gzip(option: &str, octets: &[u8]) -> Result<Vec<u8>> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(octets)?;

@@ -46,7 +46,7 @@ pub struct Record {
     pub sizes: Vec<Sizes>,
 }
 
-/// How large a kernel is, in octets; what could not be read is nothing.
+/// How large a kernel is, in bytes; what could not be read is nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     /// The flavour of kernel.

@@ -10,7 +10,7 @@
 #include <linux/module_signature.h>
 
 struct differ_ops {
-	/* Octets of a digest, or a negative error number.  */
+	/* Bytes of a digest, or a negative error number.  */
 	int (*digest_size)(void *world, const char *name);
 	void (*digest)(void *world, const char *name, const u8 *data, size_t len, u8 *out);
 	/* Each 0 or a negative error number: whether there is the algorithm, whether it takes the
@@ -115,7 +115,7 @@ int crypto_shash_digest(struct shash_desc *desc, const u8 *data, unsigned int le
 	return 0;
 }
 
-/* All that the verifier digests in parts are a few octets and then the rest: kept until then.  */
+/* All that the verifier digests in parts are a few bytes and then the rest: kept until then.  */
 static u8 early[64];
 static size_t early_len;
 

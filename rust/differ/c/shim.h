@@ -114,7 +114,7 @@ _Noreturn void differ_bug(const char *what);
 #define kzalloc_obj(x) ((typeof(x) *)calloc(1, sizeof(x)))
 #define kfree_sensitive kfree
 static inline void kfree(const void *p) { free((void *)p); }
-/* As the kernel's, never null for no octets, nor does it read them.  */
+/* As the kernel's, never null for no bytes, nor does it read them.  */
 static inline void *kmemdup(const void *from, size_t size, gfp_t gfp)
 {
 	void *to = malloc(size + !size);

@@ -22,7 +22,7 @@ const EKEYREJECTED: c_int = -129;
 const ENOENT: c_int = -2;
 const ENOPKG: c_int = -65;
 
-/// `struct octets` of glue.c.
+/// `struct bytes` of glue.c.
 #[repr(C)]
 struct Octets<'a> {
     data: *const u8,
@@ -94,11 +94,11 @@ unsafe fn given<'a>(world: *const World, name: *const c_char) -> (&'a World, &'a
     (world, name.to_str().expect("names are ASCII"))
 }
 
-/// Octets that C has.
+/// Bytes that C has.
 ///
 /// # Safety
 ///
-/// There are `len` octets at `data`, unless `len` is 0.
+/// There are `len` bytes at `data`, unless `len` is 0.
 unsafe fn octets<'a>(data: *const u8, len: usize) -> &'a [u8] {
     match len {
         0 => &[],
@@ -120,7 +120,7 @@ unsafe extern "C" fn digest(
     len: usize,
     out: *mut u8,
 ) {
-    // SAFETY: as above; C has `len` octets at `data`.
+    // SAFETY: as above; C has `len` bytes at `data`.
     let ((world, name), data) = unsafe { (given(world, name), octets(data, len)) };
     let size = usize::try_from(world.digest_size(name)).unwrap_or(32);
     let digest = world::digest(name, data, size);

@@ -7,7 +7,7 @@
 pub enum Form {
     /// As DER has it.
     Minimal,
-    /// In this many octets behind the first one.
+    /// In this many bytes behind the first one.
     Long(u8),
     /// Indefinite, with an end behind the content.
     Indefinite,
@@ -22,14 +22,14 @@ pub struct Node {
     pub tag: u8,
     /// How its length is written.
     pub form: Form,
-    /// The octets at the start of its content: all of them, or the unused bits of a BIT STRING.
+    /// The bytes at the start of its content: all of them, or the unused bits of a BIT STRING.
     pub octets: Vec<u8>,
     /// The elements behind those.
     pub nodes: Vec<Node>,
 }
 
 impl Node {
-    /// An element that holds octets.
+    /// An element that holds bytes.
     pub fn new(tag: u8, octets: &[u8]) -> Self {
         Node {
             tag,

@@ -13,7 +13,7 @@ use crate::{
     world::Case,
 };
 
-/// Octets in front of the message: the seed and the number of the case whose world it is in.
+/// Bytes in front of the message: the seed and the number of the case whose world it is in.
 pub const HEADER: usize = 16;
 
 /// An input: that of a case, if it has a message.
@@ -62,7 +62,7 @@ impl Fuzz {
             return;
         };
         let number = |at: usize| {
-            let octets = header[at..at + 8].try_into().expect("has eight octets");
+            let octets = header[at..at + 8].try_into().expect("has eight bytes");
             u64::from_le_bytes(octets)
         };
         let mut case = generate::case(number(0), number(8), &self.series, &self.corpus);

@@ -17,7 +17,7 @@ use crate::{
     world::{self, Case, Key, Rule, World, KEYS, RINGS, SERIES},
 };
 
-/// Object identifiers, as content octets.
+/// Object identifiers, as content bytes.
 pub mod oid {
     /// What C or this verifier knows, by its use, and some that neither does.
     pub const SIGNED_DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
@@ -139,7 +139,7 @@ const OID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 
-/// Lengths at which something changes: in DER, in what C reads as single octets, in our limits.
+/// Lengths at which something changes: in DER, in what C reads as single bytes, in our limits.
 pub const LENGTHS: [usize; 30] = [
     0, 1, 2, 3, 4, 5, 8, 20, 64, 126, 127, 128, 129, 130, 131, 200, 254, 255, 256, 257, 300, 1023,
     1279, 2046, 2047, 2048, 2049, 4095, 4096, 4097,
@@ -162,7 +162,7 @@ fn set(nodes: Vec<Node>) -> Node {
 /// A key pair, and the certificate for it, if there is one.
 struct Identity {
     algorithm: PublicKeyAlgorithm,
-    /// Octets of the key, public and private in one.
+    /// Bytes of the key, public and private in one.
     octets: Vec<u8>,
     subject: Node,
     issuer_name: Node,
@@ -191,7 +191,7 @@ impl Identity {
         made.to_vec()
     }
 
-    /// The signature over a digest of no octets.
+    /// The signature over a digest of no bytes.
     fn sign_nothing(&self) -> Vec<u8> {
         let name = self.algorithm.c_name().to_string_lossy();
         world::value(&name, &self.octets, &[]).to_vec()
@@ -230,7 +230,7 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Takes what was found with `rust/fuzz`, which has `header` octets in front.
+    /// Takes what was found with `rust/fuzz`, which has `header` bytes in front.
     pub fn add(&mut self, input: &[u8], header: usize, is_certificate: bool) {
         let Some(nodes) = input.get(header..).and_then(der::parse) else {
             return;
@@ -438,7 +438,7 @@ impl Generator<'_> {
         match self.rng.dice(40) {
             0 => parameters = self.parameters(false),
             1 => {
-                // As long as C reads it with one octet, and longer.
+                // As long as C reads it with one byte, and longer.
                 let size = length(&mut self.rng);
                 let octets = self
                     .rng
@@ -485,7 +485,7 @@ impl Generator<'_> {
         }
     }
 
-    /// The value of a string, which C may read octet by octet: short or long, whole or not.
+    /// The value of a string, which C may read byte by byte: short or long, whole or not.
     fn sized(&mut self, tag: u8, start: &[u8], usual: usize) -> Node {
         let rng = &mut self.rng;
         let size = if rng.odd(40) { length(rng) } else { usual };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes: of elements, so that all lengths still fit, and of octets.
+//! Changes: of elements, so that all lengths still fit, and of bytes.
 
 use crate::{
     der::{Form, Node},
@@ -84,7 +84,7 @@ pub fn tree(rng: &mut Rng, root: &mut Node, donors: &[Node]) {
             node.tag ^= 1 << rng.below(8);
         }
         _ => {
-            // Of what holds octets, one at that place or behind it.
+            // Of what holds bytes, one at that place or behind it.
             let leaf = (0..count)
                 .map(|by| (at + by) % count)
                 .find(|&at| root.get(at).is_some_and(|node| node.nodes.is_empty()));
@@ -111,7 +111,7 @@ fn leaf_octets(rng: &mut Rng, node: &mut Node) {
     }
 }
 
-/// Changes some octets.
+/// Changes some bytes.
 pub fn octets(rng: &mut Rng, octets: &mut Vec<u8>) {
     if octets.is_empty() {
         octets.push(rng.draw() as u8);

@@ -66,7 +66,7 @@ impl Rng {
         &from[self.below(from.len())]
     }
 
-    /// This many octets.
+    /// This many bytes.
     pub fn octets(&mut self, n: usize) -> Vec<u8> {
         let mut octets = Vec::with_capacity(n + 8);
         while octets.len() < n {

@@ -145,7 +145,7 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
         }
     }
 
-    /// Takes out octets, of the file or of its message.
+    /// Takes out bytes, of the file or of its message.
     fn octets(&mut self, of_file: bool) {
         let mut size = self.case.file.len() / 2;
         while size > 0 {

@@ -97,7 +97,7 @@ pub struct Key {
     pub key_id: Option<Vec<u8>>,
     /// Of what kind it is.
     pub algorithm: PublicKeyAlgorithm,
-    /// Its octets.
+    /// Its bytes.
     pub octets: Vec<u8>,
 }
 
@@ -137,7 +137,7 @@ const ENOPKG: i32 = -65;
 const EBADMSG: i32 = -74;
 const EKEYREJECTED: i32 = -129;
 
-/// No key has longer signatures, in octets; the kernel part of modsig asks no key about one.
+/// No key has longer signatures, in bytes; the kernel part of modsig asks no key about one.
 pub const MAX_SIGNATURE: usize = 8192;
 
 impl World {
@@ -159,7 +159,7 @@ impl World {
         &SERIES[self.series]
     }
 
-    /// Octets of a digest; an error number if there is none of this name.
+    /// Bytes of a digest; an error number if there is none of this name.
     pub fn digest_size(&self, name: &str) -> i32 {
         if self.missing.iter().any(|missing| missing == name) {
             return ENOENT;
@@ -241,7 +241,7 @@ fn hash(seed: u64, parts: &[&[u8]]) -> u64 {
     for part in parts {
         let mut chunks = part.chunks_exact(8);
         for chunk in &mut chunks {
-            let chunk = u64::from_le_bytes(chunk.try_into().expect("has eight octets"));
+            let chunk = u64::from_le_bytes(chunk.try_into().expect("has eight bytes"));
             hash = (hash ^ chunk).wrapping_mul(0x9fb2_1c65_1e98_df25);
             hash ^= hash >> 29;
         }
@@ -252,7 +252,7 @@ fn hash(seed: u64, parts: &[&[u8]]) -> u64 {
     mix(hash)
 }
 
-/// Octets in hexadecimal, `-` for none.
+/// Bytes in hexadecimal, `-` for none.
 pub fn hex(octets: &[u8]) -> String {
     if octets.is_empty() {
         return "-".to_owned();

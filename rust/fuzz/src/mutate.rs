@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes inputs so that they stay DER: random octets seldom have lengths that fit, and an input
+//! Changes inputs so that they stay DER: random bytes seldom have lengths that fit, and an input
 //! of which the outermost length is wrong tests nothing else.
 
 use crate::common::{tlv, Random};
@@ -8,8 +8,8 @@ use crate::common::{tlv, Random};
 /// How deep an input is taken apart; a message has about fifteen levels.
 const DEPTH: usize = 20;
 
-/// A libFuzzer mutator for inputs that are DER behind `header` octets: every second time an
-/// element is changed and all lengths are made to fit, else any octets are changed.
+/// A libFuzzer mutator for inputs that are DER behind `header` bytes: every second time an
+/// element is changed and all lengths are made to fit, else any bytes are changed.
 pub fn der(data: &mut [u8], size: usize, max_size: usize, seed: u32, header: usize) -> usize {
     // The first number of neighbouring seeds is alike, so it is thrown away.
     let mut random = Random(u64::from(seed) << 1 | 1);

@@ -16,7 +16,7 @@ use crate::verify::{Blacklist, Digest, DigestAlgorithm, PlatformError};
 /// # Invariants
 ///
 /// `tfm` is a transform of `crypto_alloc_shash()` that was not yet freed, and its digests have
-/// `algorithm.size()` octets.
+/// `algorithm.size()` bytes.
 pub(crate) struct Shash {
     tfm: NonNull<bindings::crypto_shash>,
     algorithm: DigestAlgorithm,
@@ -35,7 +35,7 @@ impl Shash {
         }
     }
 
-    /// Digests these parts, one behind the other; each has at most `u32::MAX` octets.
+    /// Digests these parts, one behind the other; each has at most `u32::MAX` bytes.
     pub(super) fn digest(&self, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
         let mut state = State::<MAX_STATE>::new(self)?;
         state.init()?;
@@ -98,10 +98,10 @@ impl Shash {
     }
 }
 
-/// Octets of the state that SHA-256 has (`struct sha256_state`), and some.
+/// Bytes of the state that SHA-256 has (`struct sha256_state`), and some.
 const SMALL_STATE: usize = 128;
 
-/// Octets that the state of a digest may have: no fewer than C lets any algorithm have
+/// Bytes that the state of a digest may have: no fewer than C lets any algorithm have
 /// (`HASH_MAX_DESCSIZE`, at most 376 in 6.12 and 361 in 7.3).
 const MAX_STATE: usize = 384;
 
@@ -110,7 +110,7 @@ const MAX_STATE: usize = 384;
 ///
 /// # Invariants
 ///
-/// `desc.tfm` is the transform of `hash`, whose state fits into `octets`, which follow `desc` without
+/// `desc.tfm` is the transform of `hash`, whose state fits into `bytes`, which follow `desc` without
 /// a gap.
 #[repr(C, align(16))]
 struct State<'a, const SIZE: usize> {
@@ -159,14 +159,14 @@ impl<'a, const SIZE: usize> State<'a, SIZE> {
     fn update(&mut self, part: &[u8]) -> Result<(), PlatformError> {
         let len = length(part)?;
         // SAFETY: as above, and `digest()`, the only caller, has initialised the state; `part` has
-        // `len` octets.
+        // `len` bytes.
         errno::from_int(unsafe { bindings::crypto_shash_update(self.desc(), part.as_ptr(), len) })
     }
 
     fn finish(&mut self, last: &[u8], digest: &mut [u8; Digest::MAX]) -> Result<(), PlatformError> {
         let len = length(last)?;
         let digest = digest.as_mut_ptr();
-        // SAFETY: as for `update()`; `last` has `len` octets, and `digest` has room for the largest
+        // SAFETY: as for `update()`; `last` has `len` bytes, and `digest` has room for the largest
         // digest.
         errno::from_int(unsafe {
             bindings::crypto_shash_finup(self.desc(), last.as_ptr(), len, digest)
@@ -205,7 +205,7 @@ pub(super) fn is_blacklisted(what: Blacklist, digest: &Digest) -> Result<bool, P
             Blacklist::File => bindings::blacklist_hash_type_BLACKLIST_HASH_BINARY,
         };
         let octets = digest.as_bytes();
-        // SAFETY: `octets` has as many octets as is said.
+        // SAFETY: `bytes` has as many bytes as is said.
         let result = unsafe { bindings::is_hash_blacklisted(octets.as_ptr(), octets.len(), kind) };
         match result {
             errno::EKEYREJECTED => Ok(true),

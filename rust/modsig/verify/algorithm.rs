@@ -39,7 +39,7 @@ pub enum DigestAlgorithm {
 }
 
 impl DigestAlgorithm {
-    /// The algorithm of this object identifier (content octets).
+    /// The algorithm of this object identifier (content bytes).
     pub fn from_oid(oid: &[u8]) -> Option<Self> {
         if let Some(arc) = oid.strip_prefix(oid::NIST_HASH) {
             return match arc {
@@ -84,7 +84,7 @@ impl DigestAlgorithm {
         }
     }
 
-    /// Size of a digest in octets.
+    /// Size of a digest in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -114,7 +114,7 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
-    /// The algorithm of this object identifier (content octets) in a SignerInfo.
+    /// The algorithm of this object identifier (content bytes) in a SignerInfo.
     ///
     /// For RSA only the key's own identifier is one, as in C: those that join it to a digest are
     /// not.
@@ -184,7 +184,7 @@ pub struct CertificateAlgorithm {
 }
 
 impl CertificateAlgorithm {
-    /// The algorithm of this object identifier (content octets), as far as `x509_note_sig_algo()`
+    /// The algorithm of this object identifier (content bytes), as far as `x509_note_sig_algo()`
     /// of `crypto/asymmetric_keys/x509_cert_parser.c` knows it.
     pub fn from_oid(oid: &[u8]) -> Option<Self> {
         use DigestAlgorithm::*;

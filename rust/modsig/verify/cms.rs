@@ -24,21 +24,21 @@ pub const MAX_SIGNERS: usize = 8;
 /// three.
 pub const MAX_CERTIFICATES: usize = 16;
 
-/// How long a message may be, in octets: C's decoder takes no longer ones.
+/// How long a message may be, in bytes: C's decoder takes no longer ones.
 pub const MAX_MESSAGE: usize = 65535;
 
-/// How long a [`SignerId`] may be, in octets: more than any name and serial number in use (RFC
-/// 5280 has 20 octets for the latter), and little enough that looking for it costs nothing.
+/// How long a [`SignerId`] may be, in bytes: more than any name and serial number in use (RFC
+/// 5280 has 20 bytes for the latter), and little enough that looking for it costs nothing.
 pub const MAX_SIGNER_ID: usize = 4096;
 
 /// The identifier under which the kernel files a key: issuer and serial number of its
-/// certificate, or its SubjectKeyIdentifier. The kernel knows it as one string of octets
+/// certificate, or its SubjectKeyIdentifier. The kernel knows it as one string of bytes
 /// (`asymmetric_key_generate_id()`), of which these are the two halves: serial number and issuer,
 /// or the key identifier and nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyId<'a>(pub &'a [u8], pub &'a [u8]);
 
-/// As the kernel compares them: the octets count, not what they are the halves of.
+/// As the kernel compares them: the bytes count, not what they are the halves of.
 impl PartialEq for KeyId<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.0
@@ -55,12 +55,12 @@ impl Eq for KeyId<'_> {}
 pub enum SignerId<'a> {
     /// By its issuer and its serial number.
     IssuerAndSerial {
-        /// Content octets of the issuer's Name (without the header of its SEQUENCE).
+        /// Content bytes of the issuer's Name (without the header of its SEQUENCE).
         issuer: &'a [u8],
-        /// Content octets of the INTEGER.
+        /// Content bytes of the INTEGER.
         serial: &'a [u8],
     },
-    /// By its SubjectKeyIdentifier extension (content octets of the OCTET STRING).
+    /// By its SubjectKeyIdentifier extension (content bytes of the OCTET STRING).
     SubjectKeyId(&'a [u8]),
 }
 
@@ -89,7 +89,7 @@ impl fmt::Display for SignerId<'_> {
     }
 }
 
-/// The first octets in hexadecimal; as many as a serial number may have.
+/// The first bytes in hexadecimal; as many as a serial number may have.
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
@@ -120,7 +120,7 @@ pub struct SignerInfo<'a> {
 /// Signed attributes (RFC 5652 section 5.3): if there are any, they are what is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedAttributes<'a> {
-    /// What is signed, less its first octet: that one is the tag of a SET OF (0x31), where the
+    /// What is signed, less its first byte: that one is the tag of a SET OF (0x31), where the
     /// message has a tag of its own.
     pub after_tag: &'a [u8],
     /// The digest of the content.
@@ -236,7 +236,7 @@ impl<'a> Message<'a> {
 ///
 /// # Errors
 ///
-/// What is wrong with its form, certificates included, in the order of its octets.
+/// What is wrong with its form, certificates included, in the order of its bytes.
 #[inline(never)]
 pub fn parse(message: &[u8], tree: Tree) -> Result<Message<'_>, Error> {
     if message.len() > MAX_MESSAGE {

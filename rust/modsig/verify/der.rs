@@ -41,13 +41,13 @@ pub(super) const fn context_constructed(number: u8) -> u8 {
 /// One element: tag and content, and where it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
-    /// The one octet of the tag, with its class and constructed bits.
+    /// The one byte of the tag, with its class and constructed bits.
     pub tag: u8,
-    /// The octets after tag and length.
+    /// The bytes after tag and length.
     pub content: &'a [u8],
-    /// All of its octets, tag and length included.
+    /// All of its bytes, tag and length included.
     pub whole: &'a [u8],
-    /// Offset of the tag from the start of the message, in octets.
+    /// Offset of the tag from the start of the message, in bytes.
     pub at: usize,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// How far this reader is from the start of the message, in octets.
+    /// How far this reader is from the start of the message, in bytes.
     pub fn at(&self) -> usize {
         self.at
     }
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an INTEGER and returns its content octets: at least one, big endian, two's
+    /// Reads an INTEGER and returns its content bytes: at least one, big endian, two's
     /// complement, no more of them than it needs.
     pub fn integer(&mut self) -> Result<&'a [u8], Error> {
         self.integer_tagged(INTEGER)
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a BIT STRING that holds whole octets, and returns them.
+    /// Reads a BIT STRING that holds whole bytes, and returns them.
     pub fn octets_of_bit_string(&mut self) -> Result<&'a [u8], Error> {
         let Element { content, at, .. } = self.element(BIT_STRING)?;
         match content.split_first() {
@@ -223,11 +223,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an OBJECT IDENTIFIER and returns its content octets.
+    /// Reads an OBJECT IDENTIFIER and returns its content bytes.
     pub fn oid(&mut self) -> Result<&'a [u8], Error> {
         let Element { content, at, .. } = self.read(Some(OID))?;
-        // An arc ends with an octet below 0x80, and one that starts with 0x80 is padded. Few
-        // identifiers have such an octet at all.
+        // An arc ends with a byte below 0x80, and one that starts with 0x80 is padded. Few
+        // identifiers have such a byte at all.
         let whole_arcs = match content {
             [] | [0x80, ..] => false,
             [.., last] => *last < 0x80,
@@ -239,12 +239,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The length that these one to four octets are, if it takes as many.
+/// The length that these one to four bytes are, if it takes as many.
 fn long_length(octets: &[u8]) -> Option<u32> {
     let length = octets
         .iter()
         .fold(0u32, |length, &octet| (length << 8) | u32::from(octet));
-    // Fits into the octets before, or into the short form?
+    // Fits into the bytes before, or into the short form?
     if octets.first() == Some(&0) || length < 0x80 {
         return None;
     }

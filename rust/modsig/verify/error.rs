@@ -6,7 +6,7 @@ use core::fmt;
 
 /// A reason for which a file is not a module with a good signature.
 ///
-/// Offsets are in octets from the start of the signature message, so that a person can find the
+/// Offsets are in bytes from the start of the signature message, so that a person can find the
 /// place with `openssl asn1parse`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -20,9 +20,9 @@ pub enum Error {
     TrailerTooShort,
     /// The claimed length of the signature leaves no module.
     SignatureLength {
-        /// Length that the trailer claims, in octets.
+        /// Length that the trailer claims, in bytes.
         claimed: u32,
-        /// Octets in front of the trailer.
+        /// Bytes in front of the trailer.
         available: usize,
     },
     /// The kind of signature is not one that this verifier knows.
@@ -38,23 +38,23 @@ pub enum Error {
     Truncated(usize),
     /// A tag other than the one that the grammar has here.
     UnexpectedTag(usize),
-    /// A tag of more than one octet.
+    /// A tag of more than one byte.
     LongTag(usize),
     /// Indefinite length, which DER does not have (X.690 10.1).
     IndefiniteLength(usize),
-    /// A length in more octets than it needs (X.690 10.1).
+    /// A length in more bytes than it needs (X.690 10.1).
     NonMinimalLength(usize),
-    /// A length in more than four octets.
+    /// A length in more than four bytes.
     HugeLength(usize),
-    /// Octets after the last field of a structure.
+    /// Bytes after the last field of a structure.
     TrailingData(usize),
-    /// An INTEGER without octets, or with more than it needs (X.690 8.3).
+    /// An INTEGER without bytes, or with more than it needs (X.690 8.3).
     BadInteger(usize),
     /// An OBJECT IDENTIFIER that is empty, cut off or padded (X.690 8.19).
     BadOid(usize),
     /// A SET OF or SEQUENCE OF without an element, where C's decoder wants one.
     EmptySet(usize),
-    /// A BIT STRING that does not hold whole octets, or none.
+    /// A BIT STRING that does not hold whole bytes, or none.
     BadBitString(usize),
     /// A BOOLEAN that is neither of its two encodings (X.690 11.1).
     BadBoolean(usize),
@@ -62,9 +62,9 @@ pub enum Error {
     BadTime(usize),
     /// A certificate has two extensions of one kind.
     DuplicateExtension(usize),
-    /// A key usage of more than 127 octets, where C takes a part of the length for the content.
+    /// A key usage of more than 127 bytes, where C takes a part of the length for the content.
     LongKeyUsage(usize),
-    /// Basic constraints that do not start with a TRUE, or of more than 127 octets.
+    /// Basic constraints that do not start with a TRUE, or of more than 127 bytes.
     BasicConstraints(usize),
     /// The two names of a certificate's signature algorithm differ.
     CertificateAlgorithms(usize),
@@ -149,11 +149,11 @@ pub enum Error {
 
     /// The kernel's root of module hashes was never written.
     NoRoot,
-    /// A proof has not as many octets as the tree has levels.
+    /// A proof has not as many bytes as the tree has levels.
     ProofSize {
         /// Levels of the kernel's tree.
         levels: u32,
-        /// Octets of the proof.
+        /// Bytes of the proof.
         octets: usize,
     },
     /// A proof is for a position that the tree does not have.

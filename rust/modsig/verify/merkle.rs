@@ -5,13 +5,13 @@
 //!
 //! A leaf is `SHA256(0x01 || be32 position || module)`, a node `SHA256(0x02 || left || right)`; the
 //! last node of a level with an odd number of them is paired with itself. The proof is the position
-//! (big-endian, 4 octets), then the sibling at each level from the leaf upwards (32 octets each).
+//! (big-endian, 4 bytes), then the sibling at each level from the leaf upwards (32 bytes each).
 //! Bit `i` of the position says on which side of the sibling the node at level `i` stands: 0 is
-//! left. As the first octet tells leaves from nodes, no node can be passed off as a module.
+//! left. As the first byte tells leaves from nodes, no node can be passed off as a module.
 
 use super::{DigestAlgorithm, Error, Hashes};
 
-/// Octets of a hash.
+/// Bytes of a hash.
 pub const HASH_SIZE: usize = 32;
 
 /// What is in front of a leaf's position when it is digested.

@@ -143,7 +143,7 @@ impl From<PlatformError> for Error {
     }
 }
 
-/// A message digest of up to 64 octets.
+/// A message digest of up to 64 bytes.
 #[derive(Clone, Copy)]
 pub struct Digest {
     octets: [u8; Self::MAX],
@@ -151,7 +151,7 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Size of the largest digest in octets.
+    /// Size of the largest digest in bytes.
     pub const MAX: usize = 64;
 
     /// The digest that stands at the start of a buffer.
@@ -164,9 +164,9 @@ impl Digest {
         &mut self.octets
     }
 
-    /// The octets.
+    /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        // No algorithm has more octets than the buffer.
+        // No algorithm has more bytes than the buffer.
         self.octets.get(..self.algorithm.size()).unwrap_or(&[])
     }
 }
@@ -189,7 +189,7 @@ pub enum Signed<'a> {
     Digest {
         /// What it was digested with.
         algorithm: DigestAlgorithm,
-        /// The octets of the digest.
+        /// The bytes of the digest.
         octets: &'a [u8],
     },
     /// Itself; only for ML-DSA.
@@ -198,7 +198,7 @@ pub enum Signed<'a> {
     Attributes {
         /// What the content was digested with.
         algorithm: DigestAlgorithm,
-        /// What is signed is these octets behind one of 0x31 (the tag of a SET OF).
+        /// What is signed is these bytes behind one of 0x31 (the tag of a SET OF).
         after_tag: &'a [u8],
     },
 }
@@ -217,7 +217,7 @@ pub trait Hashes {
     /// Readies a digest algorithm; `None` if this platform does not have it.
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError>;
 
-    /// Digests these parts, one behind the other; at most `u32::MAX` octets each.
+    /// Digests these parts, one behind the other; at most `u32::MAX` bytes each.
     fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError>;
 
     /// Digests `start`. If there is an `end`, and the same pass can digest `start` with that behind it,
@@ -270,7 +270,7 @@ pub trait Platform: Hashes {
 /// What is known of a file after it was checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
-    /// How many octets at the start of the file are the module that is to be loaded, if it is.
+    /// How many bytes at the start of the file are the module that is to be loaded, if it is.
     pub module_len: usize,
     /// The signer at whom the verdict was reached; `None` if none was looked at.
     pub signer: Option<SignerInfo<'a>>,
@@ -437,7 +437,7 @@ fn is_file_blacklisted<P: Hashes>(
     }
 }
 
-/// The SHA-256 of `octets`, if it is built in.
+/// The SHA-256 of `bytes`, if it is built in.
 fn sha256<P: Hashes>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
     match platform.hash(DigestAlgorithm::Sha256)? {
         Some(hash) => platform.digest(&hash, &[octets]).map(Some),

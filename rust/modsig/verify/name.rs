@@ -25,7 +25,7 @@ pub(super) fn read<'a>(input: &mut Reader<'a>) -> Result<&'a [u8], Error> {
     Ok(name.content)
 }
 
-/// Reads one `AttributeTypeAndValue`: the type's identifier and the value's octets.
+/// Reads one `AttributeTypeAndValue`: the type's identifier and the value's bytes.
 fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Error> {
     let mut fields = attributes.inside(der::SEQUENCE)?;
     let kind = fields.oid()?;
@@ -36,11 +36,11 @@ fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Er
 
 /// Shows a name: the attributes that people know, in the order of the name.
 ///
-/// The octets come from whoever made the module, so nothing but printable ASCII is let through,
+/// The bytes come from whoever made the module, so nothing but printable ASCII is let through,
 /// and not much of it.
 pub(super) struct Printable<'a>(pub(super) &'a [u8]);
 
-/// How many attributes of a name are shown, and how many octets of each.
+/// How many attributes of a name are shown, and how many bytes of each.
 const SHOWN_ATTRIBUTES: usize = 4;
 const SHOWN_OCTETS: usize = 64;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Object identifiers, as the content octets of their encoding.
+//! Object identifiers, as the content bytes of their encoding.
 
 /// id-signedData, 1.2.840.113549.1.7.2 (RFC 5652 section 5.1).
 pub(super) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];

@@ -5,10 +5,10 @@
 
 use super::error::Error;
 
-/// The last octets of every signed module.
+/// The last bytes of every signed module.
 pub const MARKER: &[u8; 28] = b"~Module signature appended~\n";
 
-/// Size of `struct module_signature`, which stands in front of the marker, in octets.
+/// Size of `struct module_signature`, which stands in front of the marker, in bytes.
 pub const SIZE: usize = 12;
 
 /// `PKEY_ID_PKCS7`: the signature is a CMS message.
@@ -42,7 +42,7 @@ pub struct Split<'a> {
 pub struct Unsplit {
     /// Why not.
     pub error: Error,
-    /// How many octets of the file are left for the loader, which C cuts off as it goes along: a
+    /// How many bytes of the file are left for the loader, which C cuts off as it goes along: a
     /// module that is let in nevertheless is loaded without what was read before the error.
     pub module_len: usize,
 }

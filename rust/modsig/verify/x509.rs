@@ -15,7 +15,7 @@ use super::{
     time::{self, Seconds},
 };
 
-/// The longest content, in octets, of what C reads with lengths of one octet only.
+/// The longest content, in bytes, of what C reads with lengths of one byte only.
 const SHORT: usize = 127;
 
 /// A public key, as a certificate holds it (SubjectPublicKeyInfo).
@@ -25,7 +25,7 @@ pub struct PublicKey<'a> {
     pub algorithm: PublicKeyAlgorithm,
     /// The encoded parameters of the algorithm; may be empty.
     pub parameters: &'a [u8],
-    /// The key itself: the octets of the BIT STRING.
+    /// The key itself: the bytes of the BIT STRING.
     pub octets: &'a [u8],
     /// All of SubjectPublicKeyInfo.
     pub info: &'a [u8],
@@ -34,13 +34,13 @@ pub struct PublicKey<'a> {
 /// A certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate<'a> {
-    /// What is signed: all octets of TBSCertificate.
+    /// What is signed: all bytes of TBSCertificate.
     pub tbs: &'a [u8],
     /// The identifier by issuer and serial number.
     pub id: KeyId<'a>,
-    /// Content octets of the issuer's Name.
+    /// Content bytes of the issuer's Name.
     pub issuer: &'a [u8],
-    /// Content octets of the subject's Name.
+    /// Content bytes of the subject's Name.
     pub subject: &'a [u8],
     /// notBefore.
     pub not_before: Seconds,
@@ -268,7 +268,7 @@ fn directory_name<'a>(names: &Element<'a>) -> Result<Option<&'a [u8]>, Error> {
     const X400_ADDRESS: u8 = der::context_constructed(3);
     const DIRECTORY_NAME: u8 = der::context_constructed(4);
     const EDI_PARTY_NAME: u8 = der::context_constructed(5);
-    // A mail address, a host, a URI, an IP address, an object identifier: any octets for C.
+    // A mail address, a host, a URI, an IP address, an object identifier: any bytes for C.
     const RFC822_NAME: u8 = der::context(1);
     const DNS_NAME: u8 = der::context(2);
     const URI: u8 = der::context(6);
@@ -310,8 +310,8 @@ fn any_in(fields: &mut Reader<'_>, tag: u8) -> Result<(), Error> {
     inside.finish()
 }
 
-/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one octet. It has nine
-/// bits; C reads one octet behind the tag as its length, and takes the second octet of a longer
+/// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one byte. It has nine
+/// bits; C reads one byte behind the tag as its length, and takes the second byte of a longer
 /// length for the number of unused bits.
 fn key_usage(value: &mut Reader<'_>) -> Result<(), Error> {
     let bits = value.element(der::BIT_STRING)?;
@@ -343,7 +343,7 @@ fn basic_constraints(value: &mut Reader<'_>) -> Result<(), Error> {
 }
 
 impl<'a> KeyId<'a> {
-    /// The identifier by issuer (content octets of the Name) and serial number (content octets),
+    /// The identifier by issuer (content bytes of the Name) and serial number (content bytes),
     /// found at an offset.
     pub(super) fn by_serial(serial: &'a [u8], issuer: &'a [u8], at: usize) -> Result<Self, Error> {
         // Both are parts of one message, so the sum cannot overflow.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Builds messages and files octet by octet, so that a test says what is in them.
+//! Builds messages and files byte by byte, so that a test says what is in them.
 
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
@@ -295,8 +295,8 @@ pub fn file(message: &[u8]) -> Vec<u8> {
     [CONTENT, message, &trailer_of(message.len() as u32)].concat()
 }
 
-/// A platform that writes down what it is asked. Its keys are the last octets of their
-/// identifiers (of an issuer and serial number: the serial number's last octet). A signature
+/// A platform that writes down what it is asked. Its keys are the last bytes of their
+/// identifiers (of an issuer and serial number: the serial number's last byte). A signature
 /// verifies if it is the word "good", or "by" and the key's number.
 #[derive(Default)]
 pub struct Double {
@@ -311,7 +311,7 @@ pub struct Double {
     pub blacklist_all: bool,
     /// The digest of a file comes with that of its content.
     pub one_pass: bool,
-    /// Certificates with these octets in them are blacklisted.
+    /// Certificates with these bytes in them are blacklisted.
     pub blacklisted: Vec<Vec<u8>>,
     pub certificate_hash: CertificateHash,
     /// Content other than [`CONTENT`] is fine.
@@ -347,7 +347,7 @@ impl Double {
 
     fn is_good(&self, key: u8, signature: &Signature<'_>) -> bool {
         match signature.signed {
-            // The first octet is what was digested.
+            // The first byte is what was digested.
             Signed::Digest { algorithm, octets } => {
                 assert_eq!(octets.len(), algorithm.size());
                 assert!(octets[1..].iter().all(|&octet| octet == 0xda));

@@ -58,7 +58,7 @@ fn in_order(parts: &[&[u8]], input: &[u8]) {
     }
 }
 
-/// Where the input has these octets, of which `part` is the end.
+/// Where the input has these bytes, of which `part` is the end.
 fn ending_in(part: &[u8], octets: &[u8], input: &[u8]) -> Range<usize> {
     if part.is_empty() {
         return 0..0;
@@ -68,7 +68,7 @@ fn ending_in(part: &[u8], octets: &[u8], input: &[u8]) -> Range<usize> {
     end - octets.len()..end
 }
 
-/// Any octets are a file: it is unsigned exactly if it does not end in the marker, and what it is
+/// Any bytes are a file: it is unsigned exactly if it does not end in the marker, and what it is
 /// split into makes up the file again.
 pub fn split(input: &[u8]) {
     let has_marker = input.len() > trailer::MARKER.len() && input.ends_with(trailer::MARKER);
@@ -103,8 +103,8 @@ fn printable(line: &str, limit: usize) {
     assert!(line.bytes().all(|octet| matches!(octet, b' '..=b'~')));
 }
 
-/// Any octets are elements up to the first that is none: each is where it says, has no other
-/// encoding, and there are no more of them than half the octets, however they are nested.
+/// Any bytes are elements up to the first that is none: each is where it says, has no other
+/// encoding, and there are no more of them than half the bytes, however they are nested.
 pub fn walk(input: &[u8]) {
     let mut readers = vec![Reader::new(input)];
     let mut count = 0;
@@ -211,7 +211,7 @@ fn written(seconds: time::Seconds, element: &Element<'_>) -> Vec<u8> {
     format!("{year}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z").into_bytes()
 }
 
-/// The first octet is what the tree knows, the others are a message: if it is accepted, it is the one
+/// The first byte is what the tree knows, the others are a message: if it is accepted, it is the one
 /// encoding of what it says, and what is read out of it is in the places where it says so.
 pub fn message(input: &[u8]) {
     let Some((&bits, input)) = input.split_first() else {
@@ -324,7 +324,7 @@ fn signer(signer: &SignerInfo<'_>, input: &[u8], from: usize, tree: Tree) -> usi
     version_and_name.end + rest.at()
 }
 
-/// The first octet says whether ML-DSA is known, the others are a certificate.
+/// The first byte says whether ML-DSA is known, the others are a certificate.
 pub fn certificate(input: &[u8]) {
     let Some((&bits, input)) = input.split_first() else {
         return;
@@ -400,10 +400,10 @@ fn one_algorithm(encoded: &Element<'_>) -> Result<bool, Error> {
     Ok(tbs.any()?.reader().oid()? == fields.any()?.reader().oid()?)
 }
 
-/// How many octets in front of a file say how it is checked.
+/// How many bytes in front of a file say how it is checked.
 pub const HEADER: usize = World::SIZE + 1;
 
-/// The first octets are a world, the others a file, or the message of one: no file is accepted
+/// The first bytes are a world, the others a file, or the message of one: no file is accepted
 /// that should not be, and the work is bounded.
 pub fn decision(input: &[u8]) {
     let Some((header, rest)) = input.split_first_chunk::<HEADER>() else {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A platform out of a few octets, that writes down what it is asked and about what.
+//! A platform out of a few bytes, that writes down what it is asked and about what.
 //!
-//! There are eight keys: an identifier's, a public key's and a signature's is its last octet,
+//! There are eight keys: an identifier's, a public key's and a signature's is its last byte,
 //! less all but three bits. So random changes make and break signatures and chains often. Digests
-//! are constant, so that attributes can have the right one; that the right octets are digested is
+//! are constant, so that attributes can have the right one; that the right bytes are digested is
 //! seen from where they are.
 
 use std::cell::RefCell;
@@ -67,10 +67,10 @@ pub struct World {
 }
 
 impl World {
-    /// How many octets say what a world is like.
+    /// How many bytes say what a world is like.
     pub const SIZE: usize = 9;
 
-    /// The world that these octets describe.
+    /// The world that these bytes describe.
     pub fn new(octets: [u8; Self::SIZE]) -> Self {
         let [bits, trusted, platform, revoked, mismatched, unsupported, blacklisted, hash, fails] =
             octets;
@@ -182,7 +182,7 @@ impl<'w> Recorder<'w> {
     }
 }
 
-/// The key that octets stand for.
+/// The key that bytes stand for.
 fn key_of(octets: &[u8]) -> Option<u8> {
     octets.last().map(|last| last & 7)
 }

@@ -226,8 +226,8 @@ fn read_certificate(ber: &mut Ber<'_>) -> Step {
     })
 }
 
-/// Whether C takes the value of an extension, octet by octet as it reads it
-/// (`x509_process_extension()`): that way is not DER's where a length has more than one octet.
+/// Whether C takes the value of an extension, byte by byte as it reads it
+/// (`x509_process_extension()`): that way is not DER's where a length has more than one byte.
 fn c_takes(kind: &[u8], v: &[u8]) -> bool {
     let all_behind_two = || v.len() >= 2 && usize::from(v[1]) == v.len() - 2;
     match kind {

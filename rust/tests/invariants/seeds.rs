@@ -128,7 +128,7 @@ fn messages() -> Vec<Message> {
     ]
 }
 
-/// The inputs: target, name, octets.
+/// The inputs: target, name, bytes.
 pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut all = vec![];
     for (number, message) in messages().iter().enumerate() {
@@ -175,7 +175,7 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         bad[at] ^= 1;
         all.push(("trailer", format!("field-{field}"), bad));
     }
-    // An octet more in each structure around the signed data.
+    // A byte more in each structure around the signed data.
     let good = message(&[signer(1)]);
     let fields = [good.version, good.digests, good.content, good.signers].concat();
     let null = [0x05, 0x00];

@@ -20,7 +20,7 @@ use openssl::{
     sign::Signer,
 };
 
-/// Content octets of object identifiers.
+/// Content bytes of object identifiers.
 pub mod oid {
     /// data
     pub const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
@@ -98,7 +98,7 @@ pub fn certificate_algorithm<T: HasPublic>(key: &PKey<T>, digest: DigestAlgorith
     }
 }
 
-/// Signs octets.
+/// Signs bytes.
 pub fn sign(key: &PKey<Private>, digest: DigestAlgorithm, octets: &[u8]) -> Result<Vec<u8>> {
     let digest = signer::message_digest(digest)
         .with_context(|| format!("this OpenSSL has no {}", digest.name()))?;
@@ -134,11 +134,11 @@ pub fn forge_for_zero<T: HasPublic>(key: &PKey<T>) -> Result<Vec<u8>> {
 pub struct Identity {
     /// The key.
     pub key: PKey<Private>,
-    /// Content octets of the certificate's serial number.
+    /// Content bytes of the certificate's serial number.
     pub serial: Vec<u8>,
-    /// Content octets of the Name of whoever has issued the certificate.
+    /// Content bytes of the Name of whoever has issued the certificate.
     pub issuer: Vec<u8>,
-    /// Content octets of the SubjectKeyIdentifier.
+    /// Content bytes of the SubjectKeyIdentifier.
     pub key_id: Vec<u8>,
     /// The certificate.
     pub certificate: Vec<u8>,
@@ -217,11 +217,11 @@ impl Identity {
 pub struct Template {
     /// The key that it is for.
     pub key: PKey<Private>,
-    /// Content octets of the SubjectKeyIdentifier in its extensions.
+    /// Content bytes of the SubjectKeyIdentifier in its extensions.
     pub key_id: Vec<u8>,
     /// Version, or nothing.
     pub version: Vec<u8>,
-    /// Content octets of the serial number.
+    /// Content bytes of the serial number.
     pub serial: Vec<u8>,
     /// AlgorithmIdentifier inside; `None`: that of the key which signs.
     pub inner: Option<Vec<u8>>,
@@ -333,7 +333,7 @@ impl Template {
         Identity {
             key: self.key.clone(),
             serial: self.serial.clone(),
-            // A Name's header here has two octets.
+            // A Name's header here has two bytes.
             issuer: self.issuer.get(2..).unwrap_or_default().to_vec(),
             key_id: self.key_id.clone(),
             certificate: sequence(&[&self.to_be_signed(), outer, bits]),

@@ -5,20 +5,20 @@
 /// One element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its tag; more than one octet if that is what is to be tried.
+    /// Its tag; more than one byte if that is what is to be tried.
     pub tag: Vec<u8>,
-    /// Octets to write in place of the right length.
+    /// Bytes to write in place of the right length.
     pub length: Option<Vec<u8>>,
     /// What it holds.
     pub body: Body,
-    /// Octets behind it that are no element: an end-of-contents, say.
+    /// Bytes behind it that are no element: an end-of-contents, say.
     pub after: Vec<u8>,
 }
 
 /// What an element holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Octets.
+    /// Bytes.
     Octets(Vec<u8>),
     /// Elements. In front of them stands what a BIT STRING has there.
     Nodes(Vec<u8>, Vec<Node>),
@@ -28,7 +28,7 @@ const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 const CONSTRUCTED: u8 = 0x20;
 
-/// The octets of a length, as few as possible.
+/// The bytes of a length, as few as possible.
 pub fn length(length: usize) -> Vec<u8> {
     match length {
         0..=0x7f => vec![length as u8],
@@ -60,7 +60,7 @@ pub fn split(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 impl Node {
-    /// Reads one element that is all of `octets`, with everything inside. What stands encoded in a
+    /// Reads one element that is all of `bytes`, with everything inside. What stands encoded in a
     /// string (a public key, an extension, an ECDSA signature) is read, too.
     pub fn parse(octets: &[u8]) -> Option<Node> {
         match Self::parse_all(octets)?.as_mut_slice() {
@@ -86,7 +86,7 @@ impl Node {
         };
         let nodes = match tag {
             _ if tag & CONSTRUCTED != 0 => Self::parse_all(inner),
-            // Octets of which all are elements by chance are rare, and do no harm.
+            // Bytes of which all are elements by chance are rare, and do no harm.
             BIT_STRING | OCTET_STRING if matches!(inner, [0x30 | 0x04 | 0x03, ..]) => {
                 Self::parse_all(inner).filter(|nodes| nodes.len() == 1)
             }
@@ -125,7 +125,7 @@ impl Node {
         [&self.tag[..], &length, &content, &self.after].concat()
     }
 
-    /// The elements inside; none if it holds octets.
+    /// The elements inside; none if it holds bytes.
     pub fn nodes(&self) -> &[Node] {
         match &self.body {
             Body::Octets(_) => &[],

@@ -22,7 +22,7 @@ pub struct Case {
     pub name: String,
     /// How much of the module; `None`: all.
     pub keep: Option<usize>,
-    /// Offsets in the module, and the octets that are to be there.
+    /// Offsets in the module, and the bytes that are to be there.
     pub edits: Vec<(usize, u8)>,
     /// What is appended.
     pub tail: Vec<u8>,
@@ -56,7 +56,7 @@ impl Corpus {
         Ok(self.tail(name, [message, &message::trailer(length)].concat()))
     }
 
-    /// Adds the module with these octets appended.
+    /// Adds the module with these bytes appended.
     pub fn tail(&mut self, name: impl Into<String>, tail: Vec<u8>) -> &mut Case {
         self.cases.push(Case {
             name: name.into(),
@@ -154,7 +154,7 @@ impl Corpus {
 const CASES: usize = 13_620;
 const KINDS: usize = 50;
 
-/// Octets of the guest's buffer.
+/// Bytes of the guest's buffer.
 const GUEST_LIMIT: usize = 64 << 20;
 
 #[cfg(test)]

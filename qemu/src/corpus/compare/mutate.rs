@@ -52,11 +52,11 @@ pub enum Operation {
     FlipContent,
     /// The message ends somewhere in it.
     CutHere,
-    /// It loses its last octet.
+    /// It loses its last byte.
     Shorten,
-    /// It holds an octet more.
+    /// It holds a byte more.
     Lengthen,
-    /// An octet of zero comes in front of what it holds.
+    /// A byte of zero comes in front of what it holds.
     PadFront,
     /// It holds nothing.
     Empty,
@@ -78,17 +78,17 @@ pub enum Operation {
     Unwrap,
     /// It has another tag.
     Retag,
-    /// It has a tag of several octets.
+    /// It has a tag of several bytes.
     LongTag,
-    /// Its length takes an octet more than it needs.
+    /// Its length takes a byte more than it needs.
     PadLength,
-    /// Its length takes four octets.
+    /// Its length takes four bytes.
     FourOctetLength,
-    /// Its length takes five octets.
+    /// Its length takes five bytes.
     FiveOctetLength,
     /// Its length is more than there can be.
     HugeLength,
-    /// Its length has a header that says 127 octets.
+    /// Its length has a header that says 127 bytes.
     ReservedLength,
     /// Its length is 0, though it holds something.
     ZeroLength,

@@ -27,7 +27,7 @@ pub(super) fn sizes(inputs: &Inputs) -> Markup {
                 p { "No kernel has been booted: " code { "make demo" } }
             } @else {
                 p.note {
-                    "Octets. Text is code and read-only data; data does not count what is zero at first. "
+                    "Bytes. Text is code and read-only data; data does not count what is zero at first. "
                     "The unmodified kernel has no " code { "modsig.o" } "."
                 }
                 (scrolled("Sizes of the kernels", html! {

@@ -14,7 +14,7 @@
 //! | [`Stop::Bare`], marker and header only | EBADMSG | the marker was found |
 //! | [`Stop::Length`], no size of its own: too long a length in the trailer | EBADMSG | and the header was read |
 //! | [`Stop::Length`] of a size | EBADMSG | the same |
-//! | [`Stop::End`], one element too many at the end of the SignerInfo | EBADMSG | and the message was read to its last octet |
+//! | [`Stop::End`], one element too many at the end of the SignerInfo | EBADMSG | and the message was read to its last byte |
 //! | [`Stop::Flipped`], altered after signing | EKEYREJECTED | and key looked up, content digested, signature checked |
 //! | [`Stop::Unsigned`], marker altered | ENOEXEC | nothing |
 //! | [`Stop::Unknown`], signer whom nobody trusts | ENOEXEC | trailer, message, key looked up in vain; by C also the digest |
@@ -46,7 +46,7 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-/// Sizes of the files in octets.
+/// Sizes of the files in bytes.
 pub const SIZES: [usize; 3] = [SMALLEST, 256 << 10, LARGEST];
 const SMALLEST: usize = 16 << 10;
 const LARGEST: usize = 4 << 20;
@@ -58,8 +58,8 @@ pub const SIGNERS: [(&str, &str); 3] = [
     ("p256", "sha512"),
 ];
 
-/// Blocks of SHA-384 and SHA-512 for so many octets: each has 128, and there is padding of at least
-/// one bit and a count of 16 octets.
+/// Blocks of SHA-384 and SHA-512 for so many bytes: each has 128, and there is padding of at least
+/// one bit and a count of 16 bytes.
 fn blocks_sha512(octets: usize) -> f64 {
     (octets + 17).div_ceil(128) as f64
 }
@@ -91,7 +91,7 @@ pub enum Stop {
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// Size of the file in octets; 0 for the smallest that there can be.
+    /// Size of the file in bytes; 0 for the smallest that there can be.
     pub size: usize,
     /// Index in [`SIGNERS`], or [`proofs::PROOF`].
     pub signer: usize,
@@ -125,7 +125,7 @@ pub struct Input {
     pub key: Key,
     /// The file.
     pub file: Vec<u8>,
-    /// How many octets of it are digested.
+    /// How many bytes of it are digested.
     content: usize,
 }
 
@@ -301,7 +301,7 @@ impl Signed {
 pub struct Costs {
     /// Instructions of a whole finit_module(2).
     totals: BTreeMap<Key, u64>,
-    /// Octets that are digested.
+    /// Bytes that are digested.
     contents: BTreeMap<Key, usize>,
 }
 
@@ -375,7 +375,7 @@ impl Costs {
         Ok(self.total(&key)? as f64)
     }
 
-    /// Octets of content of a file with a signature.
+    /// Bytes of content of a file with a signature.
     fn content(&self, size: usize, signer: usize) -> Result<usize> {
         let key = Key {
             size,
@@ -465,7 +465,7 @@ const C_X509: &[&str] = &[
 /// Those of the Rust verifier; what is left of `signing.o` is `module.sig_enforce`.
 const RUST: &[&str] = &["kernel/module/modsig/modsig.o", "kernel/module/signing.o"];
 
-/// Octets of text and read-only data.
+/// Bytes of text and read-only data.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sizes {
     /// C: what is for modules alone.

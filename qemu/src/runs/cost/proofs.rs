@@ -32,7 +32,7 @@ pub const PROOF: usize = SIGNERS.len();
 /// Leaves of the tree: two for each module that Debian 12 has for x86_64.
 pub const LEAVES: usize = 2 * 4022;
 
-/// Octets behind a module of a tree with so many leaves.
+/// Bytes behind a module of a tree with so many leaves.
 pub fn appended() -> Result<usize> {
     Ok(Tree::new(vec![Hash::default(); LEAVES])?.end(0)?.len())
 }

@@ -63,7 +63,7 @@ pub(super) fn report(costs: &[Costs; 2], sizes: &Sizes) -> Result<Measured> {
     totals(&mut table, costs)?;
     stages(&mut table, costs)?;
 
-    table.heading("text and read-only data, octets");
+    table.heading("text and read-only data, bytes");
     let rust = sizes.rust as f64;
     let mut c = 0.0;
     for (name, more) in [
@@ -247,10 +247,10 @@ pub(super) fn report_proofs(
         "\noctets behind each of {} modules: {appended}",
         proofs::LEAVES / 2
     );
-    println!("octets of code: keys {keys_only}, hashes {hashes_only}, both {all}");
+    println!("bytes of code: keys {keys_only}, hashes {hashes_only}, both {all}");
     let measured = Measured {
         note: format!(
-            "Behind each module stand {appended} octets. Octets of code: with keys {keys_only}, with hashes {hashes_only}, with both {all}."
+            "Behind each module stand {appended} bytes. Bytes of code: with keys {keys_only}, with hashes {hashes_only}, with both {all}."
         ),
         tables: vec![wholes, stages],
         more: json!({

@@ -17,7 +17,7 @@ use crate::{
 
 /// Attempts after which the kernel's memory is measured for the first and for the second time.
 const LOADS: [u64; 2] = [1_000, 10_000];
-/// How much the slab caches may grow from one to the other, in KiB: a lost octet with each load
+/// How much the slab caches may grow from one to the other, in KiB: a lost byte with each load
 /// costs more, for the smallest object and what the instruments keep of it take half a KiB.
 const SLAB_GROWTH: u64 = (LOADS[1] - LOADS[0]) / 2;
 /// Processes that insert modules at the same time, and how many attempts each makes.

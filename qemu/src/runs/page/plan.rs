@@ -229,7 +229,7 @@ CONFIG_A=y
 $ make -s \\
 > all
 $ modsig verify x
-x: not signed, 12 octets
+x: not signed, 12 bytes
 [exit 1]
 $ boot image root
 # insmod /x.ko
@@ -328,7 +328,7 @@ CONFIG_A=n
         let recorded = record(PAGE, &[(verify.lines.clone(), "one  \ntwo\n".into())]);
         assert_eq!(
             recorded,
-            PAGE.replace("x: not signed, 12 octets", "one\ntwo")
+            PAGE.replace("x: not signed, 12 bytes", "one\ntwo")
         );
         // Where there was nothing.
         let Step::Run(make) = &plan.steps[1] else {

@@ -20,7 +20,7 @@ static VALUES: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
         r"(?<date>[A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d \d{4} GMT)",
         r"\b(?<digest>[0-9a-f]{64})\b",
-        // A serial number or the name of a key: 20 octets, of which the first ones may be 0.
+        // A serial number or the name of a key: 20 bytes, of which the first ones may be 0.
         r"\b(?<id>[0-9a-f]{30,40})\b",
         r"\b(?<address>0x[0-9a-f]{16})\b",
         r"\b(?<version>\d+\.\d+\.\d+)\b",

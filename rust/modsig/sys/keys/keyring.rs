@@ -112,7 +112,7 @@ struct Id(NonNull<bindings::asymmetric_key_id>);
 
 impl Id {
     fn new(KeyId(first, second): KeyId<'_>) -> Result<Self, PlatformError> {
-        // SAFETY: both parts have as many octets as is said, which are copied.
+        // SAFETY: both parts have as many bytes as is said, which are copied.
         let id = unsafe {
             bindings::asymmetric_key_generate_id(
                 first.as_ptr().cast(),

@@ -18,7 +18,7 @@ use crate::verify::{
     KeyAlgorithm, PlatformError, PublicKey, PublicKeyAlgorithm, Signature, Signed, Verification,
 };
 
-/// No key of any algorithm has longer signatures, in octets (ML-DSA-87 has 4627, RSA with 16384
+/// No key of any algorithm has longer signatures, in bytes (ML-DSA-87 has 4627, RSA with 16384
 /// bits has 2048). The crypto API copies a signature before it looks at its length.
 const MAX_SIGNATURE: usize = 8192;
 
@@ -85,7 +85,7 @@ fn verify_with_c(signer: &Signer<'_>, signature: &Signature<'_>) -> Result<c_int
         sig.digest_size = message_size;
     }
     let sig = core::ptr::addr_of!(sig);
-    // SAFETY: key and `sig` point to as many octets as they say and to C strings, all of which outlive
+    // SAFETY: key and `sig` point to as many bytes as they say and to C strings, all of which outlive
     // the call, and nothing is written through them; may sleep, as the module loader may.
     let answer = unsafe {
         match *signer {

@@ -44,7 +44,7 @@ pub(super) fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             vec![0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x03],
         ),
         ("unknown", oid::UNKNOWN.to_vec()),
-        ("of no octets", vec![]),
+        ("of no bytes", vec![]),
         ("cut off", vec![0x60, 0x86]),
         ("padded", vec![0x60, 0x80, 0x01]),
     ];
@@ -73,7 +73,7 @@ pub(super) fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         ("ML-DSA-87", nist_key(19)),
         ("Ed25519", vec![0x2b, 0x65, 0x70]),
         ("unknown", oid::UNKNOWN.to_vec()),
-        ("of no octets", vec![]),
+        ("of no bytes", vec![]),
     ];
     // A trusted key, a key that nobody has, and an identifier: what each says of itself.
     for who in ["rsa2048", "p256", "untrusted"] {
@@ -120,7 +120,7 @@ pub(super) fn algorithms(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     // Parameters.
     for (name, parameters) in [
         ("NULL", vec![5, 0]),
-        ("NULL with an octet", vec![5, 1, 0]),
+        ("NULL with a byte", vec![5, 1, 0]),
         ("an empty SEQUENCE", vec![0x30, 0]),
         ("an identifier", vec![6, 1, 0x2a]),
         ("two of them", vec![5, 0, 5, 0]),

@@ -58,15 +58,15 @@ fn extension_values() -> Vec<Extensions> {
                 &[0x30, 0x03, 0x01, 0x01, 0xff, 0x00],
                 &[0x30, 0x81, 0x03, 0x01, 0x01, 0xff],
                 &[0x31, 0x03, 0x01, 0x01, 0xff],
-                // A path's length of 122 octets, and of 123: of a longer length C takes the second
-                // octet for the tag of the BOOLEAN.
+                // A path's length of 122 bytes, and of 123: of a longer length C takes the second
+                // byte for the tag of the BOOLEAN.
                 &[&[0x30, 0x7f, 0x01, 0x01, 0xff, 0x02, 0x7a][..], &[1; 122]].concat(),
                 &[
                     &[0x30, 0x81, 0x80, 0x01, 0x01, 0xff, 0x02, 0x7b][..],
                     &[1; 123],
                 ]
                 .concat(),
-                // Lengths of which C takes the first octet for the whole, the rest for a TRUE.
+                // Lengths of which C takes the first byte for the whole, the rest for a TRUE.
                 &[&[0x30, 0x81, 0x01, 0x01, 0xff][..], &[0; 126]].concat(),
                 &[&[0x30, 0x82, 0x01, 0x01, 0xff][..], &[0; 127]].concat(),
             ]),
@@ -89,7 +89,7 @@ fn extension_values() -> Vec<Extensions> {
                 &[0x03, 0x00, 0x07, 0x80],
                 &[0x03, 0x81, 0x02, 0x07, 0x80],
                 &[0x02, 0x02, 0x07, 0x80],
-                // Long ones, where C takes an octet of the length for the number of unused bits.
+                // Long ones, where C takes a byte of the length for the number of unused bits.
                 &[&[0x03, 0x7f][..], &[0x07; 127]].concat(),
                 &[&[0x03, 0x81, 0x80][..], &[0x07; 128]].concat(),
                 &[&[0x03, 0x81, 0xff][..], &[0x07; 255]].concat(),
@@ -184,7 +184,7 @@ pub(super) fn extensions(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     for (what, oid, values) in extension_values() {
         for value in values {
             let shown: String = value.iter().take(8).map(|o| format!("{o:02x}")).collect();
-            let name = format!("{what} of {} octets {shown}", value.len());
+            let name = format!("{what} of {} bytes {shown}", value.len());
             both(&name, vec![extension(oid, &value)])?;
         }
         let twice = plain.extensions[0].clone();
@@ -330,7 +330,7 @@ pub(super) fn bit_strings(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     template.inner = Some(outer.clone());
     for (name, bits) in [
         ("empty", vec![]),
-        ("no octets behind the unused bits", vec![0]),
+        ("no bytes behind the unused bits", vec![0]),
         ("7 unused bits of none", vec![7]),
         ("8 unused bits", vec![8, 0]),
     ] {
@@ -352,16 +352,16 @@ pub(super) fn bit_strings(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             &template.issued_by(&ca.key)?,
         )?;
     }
-    // SubjectPublicKeyInfo: SEQUENCE, SEQUENCE of algorithm, BIT STRING of 66 octets.
+    // SubjectPublicKeyInfo: SEQUENCE, SEQUENCE of algorithm, BIT STRING of 66 bytes.
     let key = Node::parse(&plain.public_key).context("our own key")?;
     let bits = key.at(&[1]).context("our own key")?.content();
     for (name, bits) in [
         ("empty", vec![]),
-        ("no octets behind the unused bits", vec![0]),
+        ("no bytes behind the unused bits", vec![0]),
         ("1 unused bit", [&[1][..], &bits[1..]].concat()),
         ("8 unused bits", [&[8][..], &bits[1..]].concat()),
         ("cut short", bits[..40].to_vec()),
-        ("an octet longer", [&bits[..], &[0]].concat()),
+        ("a byte longer", [&bits[..], &[0]].concat()),
         (
             "a point that is not on the curve",
             [&bits[..65], &[bits[65] ^ 1]].concat(),

@@ -383,7 +383,7 @@ fn authorities(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
                 Some(authority(Some(serial.0), None)),
             ),
             (
-                "key id without its last octet",
+                "key id without its last byte",
                 Some(authority(Some(&key_id[..19]), None)),
             ),
         ];
@@ -671,7 +671,7 @@ fn fields(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             with(&|t| t.version = tlv(0xa0, &[]))?,
         ),
         (
-            "with a version of two octets",
+            "with a version of two bytes",
             with(&|t| t.version = tlv(0xa0, &tlv(2, &[0, 2])))?,
         ),
         (
@@ -692,7 +692,7 @@ fn fields(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             with(&|t| t.serial = vec![0x80])?,
         ),
         (
-            "with a serial number of 4000 octets",
+            "with a serial number of 4000 bytes",
             with(&|t| t.serial = vec![1; 4000])?,
         ),
         (

@@ -46,7 +46,7 @@ pub(super) fn trailers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         edited(name, 8, &value.to_be_bytes());
     }
     edited(
-        "length with its octets the other way round".into(),
+        "length with its bytes the other way round".into(),
         8,
         &length.to_le_bytes(),
     );
@@ -55,23 +55,23 @@ pub(super) fn trailers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     }
     for at in [0, 1, 3, 4, 5, 6, 7] {
         for value in [1, 0x80, 0xff] {
-            edited(format!("octet {at} of the trailer {value}"), at, &[value]);
+            edited(format!("byte {at} of the trailer {value}"), at, &[value]);
         }
-        let name = format!("octet {at} of the trailer 1, type 1");
+        let name = format!("byte {at} of the trailer 1, type 1");
         let mut octets = [0, 0, 1, 0, 0, 0, 0, 0];
         octets[at] = 1;
         edited(name, 0, &octets);
     }
     for (at, octet) in info.iter().enumerate().skip(12) {
         edited(
-            format!("octet {} of the marker flipped", at - 12),
+            format!("byte {} of the marker flipped", at - 12),
             at,
             &[octet ^ 1],
         );
     }
     let whole = [&message[..], &info].concat();
     for more in [&[0][..], b"\n", MARKER] {
-        let name = format!("class 19: {} octets behind the marker", more.len());
+        let name = format!("class 19: {} bytes behind the marker", more.len());
         out.tail(name, [&whole[..], more].concat());
     }
     let twice = [&whole[..], &whole].concat();
@@ -82,14 +82,14 @@ pub(super) fn trailers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     out.tail("class 19: only a trailer appended, length 1", trailer(1));
     let file = [&kitchen.content[..], &whole].concat();
     for length in [0, 1, 2, 27, 28, 29, 39, 40, 41, 42, 64, 100] {
-        let name = format!("class 19: the last {length} octets of the file alone");
+        let name = format!("class 19: the last {length} bytes of the file alone");
         out.file(name, file[file.len() - length..].to_vec());
-        let name = format!("class 19: a trailer that claims all of {length} octets");
+        let name = format!("class 19: a trailer that claims all of {length} bytes");
         let claimed = [vec![0x30; length], trailer(length as u32)].concat();
         out.file(name, claimed);
     }
     out.file(
-        "class 19: 40 octets of marker and zeros",
+        "class 19: 40 bytes of marker and zeros",
         [&[0; 12][..], MARKER].concat(),
     );
     let signed = |content: &[u8]| -> Result<Vec<u8>> {
@@ -97,7 +97,7 @@ pub(super) fn trailers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         Ok([content, &message, &trailer(message.len() as u32)].concat())
     };
     out.file("class 19: nothing, well signed", signed(&[])?);
-    out.file("class 19: one octet, well signed", signed(&[0x7f])?);
+    out.file("class 19: one byte, well signed", signed(&[0x7f])?);
     out.file(
         "class 19: a text, well signed",
         signed(b"modsig: this is not ELF")?,
@@ -107,10 +107,10 @@ pub(super) fn trailers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         signed(&file)?,
     );
     let huge = [message.clone(), vec![0; 70_000]].concat();
-    out.message("class 19: a message of more than 65535 octets", &huge)?;
+    out.message("class 19: a message of more than 65535 bytes", &huge)?;
     let exact = |size: usize| [message.clone(), vec![0; size - message.len()]].concat();
-    out.message("class 19: a message of 65535 octets", &exact(65_535))?;
-    out.message("class 19: a message of 65536 octets", &exact(65_536))?;
+    out.message("class 19: a message of 65535 bytes", &exact(65_535))?;
+    out.message("class 19: a message of 65536 bytes", &exact(65_536))?;
     Ok(())
 }
 
@@ -226,14 +226,14 @@ pub(super) fn compressed(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     ] {
         tampered(&format!("cut to {length}"), packed[..length].to_vec());
     }
-    tampered("an octet appended", [&packed[..], &[0]].concat());
+    tampered("a byte appended", [&packed[..], &[0]].concat());
     let outside = [&packed[..], &good, &trailer(good.len() as u32)].concat();
     tampered("signed again outside", outside);
     tampered("not compressed at all", file.clone());
     Ok(())
 }
 
-/// A bit in every octet of a good signature and its trailer, and in some of the content.
+/// A bit in every byte of a good signature and its trailer, and in some of the content.
 pub(super) fn flipped(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     for who in ["rsa2048", "p256"] {
         let message = Message::new(&[kitchen.signs(who)?]).encode();
@@ -242,7 +242,7 @@ pub(super) fn flipped(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             let mut tail = tail.clone();
             tail[at] ^= 1 << (at % 8);
             out.tail(
-                format!("flipped bit: {who}, octet {at} of the signature"),
+                format!("flipped bit: {who}, byte {at} of the signature"),
                 tail,
             );
         }
@@ -251,7 +251,7 @@ pub(super) fn flipped(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             let at = step * (kitchen.content.len() - 1) / (steps - 1);
             let octet = kitchen.content[at] ^ 1 << (step % 8);
             let case = out.message(
-                format!("flipped bit: {who}, octet {at} of the content"),
+                format!("flipped bit: {who}, byte {at} of the content"),
                 &message,
             )?;
             case.edits = vec![(at, octet)];

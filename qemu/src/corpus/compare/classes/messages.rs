@@ -17,7 +17,7 @@ use crate::corpus::compare::{
 pub(super) fn messages_of_no_size(out: &mut Corpus) -> Result<()> {
     out.message("class 1: empty message", &[])?;
     for octet in 0..=255 {
-        out.message(format!("class 1: one octet {octet:02x}"), &[octet])?;
+        out.message(format!("class 1: one byte {octet:02x}"), &[octet])?;
     }
     for octets in [
         [0x30, 0x00],
@@ -26,7 +26,7 @@ pub(super) fn messages_of_no_size(out: &mut Corpus) -> Result<()> {
         [0x00, 0x00],
         [0x31, 0x00],
     ] {
-        out.message(format!("class 1: two octets {octets:02x?}"), &octets)?;
+        out.message(format!("class 1: two bytes {octets:02x?}"), &octets)?;
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ pub(super) fn lengths_and_tags(kitchen: &Kitchen, out: &mut Corpus) -> Result<()
     }
     let ended = nested.encode();
     for cut in 1..=10 {
-        let name = format!("class 2: the last {cut} octets of the ends of contents missing");
+        let name = format!("class 2: the last {cut} bytes of the ends of contents missing");
         out.message(name, &ended[..ended.len() - cut])?;
     }
     for depth in [9, 10, 11, 200, 5000] {
@@ -84,13 +84,13 @@ pub(super) fn lengths_and_tags(kitchen: &Kitchen, out: &mut Corpus) -> Result<()
 pub(super) fn truncated(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let message = kitchen.good()?.encode();
     for length in 0..message.len() {
-        let name = format!("class 5: {length} of {} octets", message.len());
+        let name = format!("class 5: {length} of {} bytes", message.len());
         out.message(name, &message[..length])?;
     }
     Ok(())
 }
 
-/// Class 7: the grammar wants something, and the octets are over.
+/// Class 7: the grammar wants something, and the bytes are over.
 pub(super) fn mismatches(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let good = kitchen.good()?;
     let parts = kitchen.signs("rsa2048")?;

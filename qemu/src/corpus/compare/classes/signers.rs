@@ -214,7 +214,7 @@ pub(super) fn attributes(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         let places: [(&str, Vec<u8>); 3] = [
             ("[0]", tlv(0xa0, &content)),
             ("[2] (hole F)", tlv(0xa2, &tlv(0x30, &content))),
-            ("[0] as octets", tlv(0x80, &content)),
+            ("[0] as bytes", tlv(0x80, &content)),
         ];
         for (place, element) in places {
             for (over, parts) in [("them", &over_list), ("the module", &over_content)] {
@@ -296,13 +296,13 @@ pub(super) fn contents(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     let data = tlv(6, oid::DATA);
     for (name, content) in [
         ("the module embedded", tlv(0xa0, &tlv(4, &kitchen.content))),
-        ("one octet embedded", tlv(0xa0, &tlv(4, &[0]))),
+        ("one byte embedded", tlv(0xa0, &tlv(4, &[0]))),
         ("an empty OCTET STRING embedded", tlv(0xa0, &tlv(4, &[]))),
         ("an empty SEQUENCE embedded", tlv(0xa0, &sequence(&[]))),
         ("NULL embedded", tlv(0xa0, &[5, 0])),
         ("nothing in [0]", tlv(0xa0, &[])),
         ("two elements in [0]", tlv(0xa0, &[4, 0, 4, 0])),
-        ("[0] as octets", tlv(0x80, &[4, 0])),
+        ("[0] as bytes", tlv(0x80, &[4, 0])),
         ("[0] of indefinite length", vec![0xa0, 0x80, 4, 1, 0, 0, 0]),
         ("[0] of indefinite length, with a constructed string", {
             vec![0xa0, 0x80, 0x24, 0x80, 4, 1, 0, 0, 0, 0, 0]
@@ -315,16 +315,16 @@ pub(super) fn contents(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         ("signedData", oid::SIGNED_DATA),
         ("Authenticode", oid::MS_INDIRECT_DATA),
         ("unknown", oid::UNKNOWN),
-        ("of no octets", &[]),
-        ("data with an octet more", &[oid::DATA, &[1]].concat()),
-        ("data without its last octet", &oid::DATA[..8]),
+        ("of no bytes", &[]),
+        ("data with a byte more", &[oid::DATA, &[1]].concat()),
+        ("data without its last byte", &oid::DATA[..8]),
     ] {
         case(&format!("content type {name}"), sequence(&[&tlv(6, oid)]))?;
     }
     let signed = [
         ("data", oid::DATA),
         ("unknown", oid::UNKNOWN),
-        ("of no octets", &[]),
+        ("of no bytes", &[]),
     ];
     for (name, outer) in signed {
         let message = good.encode();

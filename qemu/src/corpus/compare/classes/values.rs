@@ -35,8 +35,8 @@ pub(super) fn rsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     case("good", good.clone())?;
     case("signature 0", vec![0; size])?;
     case("signature 1", [vec![0; size - 1], vec![1]].concat())?;
-    case("signature of no octets", vec![])?;
-    case("signature of one octet", vec![1])?;
+    case("signature of no bytes", vec![])?;
+    case("signature of one byte", vec![1])?;
     case("all ones", vec![0xff; size])?;
     case("n", rsa.n().to_vec())?;
     let mut sum = BigNum::new()?;
@@ -47,11 +47,11 @@ pub(super) fn rsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     case("n - 1", minus_one.to_vec())?;
     case("a zero in front", [&[0][..], &good].concat())?;
     case("a zero behind", [&good[..], &[0]].concat())?;
-    case("last octet missing", good[..size - 1].to_vec())?;
-    case("first octet missing", good[1..].to_vec())?;
+    case("last byte missing", good[..size - 1].to_vec())?;
+    case("first byte missing", good[1..].to_vec())?;
     case("twice", [&good[..], &good].concat())?;
-    case("of 512 octets", vec![1; 512])?;
-    case("of 8192 octets", vec![1; 8192])?;
+    case("of 512 bytes", vec![1; 512])?;
+    case("of 8192 bytes", vec![1; 8192])?;
 
     // What it is to be when raised: 00 01 ff .. ff 00 DigestInfo.
     let digest = openssl::sha::sha256(&kitchen.content);
@@ -84,7 +84,7 @@ pub(super) fn rsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             block(start, 0, &info),
         ),
         (
-            "one octet behind the digest",
+            "one byte behind the digest",
             fill(start, &[&info[..], &[0]].concat()),
         ),
         ("block type 0", fill(&[0, 0], &info)),
@@ -92,7 +92,7 @@ pub(super) fn rsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
         ("starts with 01 01", fill(&[1, 1], &info)),
         ("a zero among the ones", fill(&[0, 1, 0xff, 0], &info)),
         (
-            "another octet among the ones",
+            "another byte among the ones",
             fill(&[0, 1, 0xff, 0xfe], &info),
         ),
         ("the digest alone", fill(start, &digest)),
@@ -105,7 +105,7 @@ pub(super) fn rsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             fill(start, &sequence(&[&sha512, &tlv(4, &digest)])),
         ),
         (
-            "a digest of no octets",
+            "a digest of no bytes",
             fill(start, &sequence(&[&sha256, &tlv(4, &[])])),
         ),
         (
@@ -181,8 +181,8 @@ pub(super) fn ecdsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             ("s and n", pair(&r, &integer(&plus))),
             ("n - s, which is good as well", pair(&r, &integer(&minus))),
             ("r and s swapped", pair(&s, &r)),
-            ("r of no octets", pair(&[], &s)),
-            ("s of no octets", pair(&r, &[])),
+            ("r of no bytes", pair(&[], &s)),
+            ("s of no bytes", pair(&r, &[])),
             ("r with a zero in front", pair(&padded(&r), &s)),
             ("s with a zero in front", pair(&r, &padded(&s))),
             (
@@ -194,10 +194,10 @@ pub(super) fn ecdsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             ("r without s", sequence(&[&tlv(2, &r)])),
             ("a third number", sequence(&[&inner, &tlv(2, &[1])])),
             ("an empty SEQUENCE", sequence(&[])),
-            ("no octets", vec![]),
+            ("no bytes", vec![]),
             ("numbers side by side", raw),
-            ("octets behind", [&der[..], &[0, 0]].concat()),
-            ("last octet missing", der[..der.len() - 1].to_vec()),
+            ("bytes behind", [&der[..], &[0, 0]].concat()),
+            ("last byte missing", der[..der.len() - 1].to_vec()),
             (
                 "padded length",
                 [&[0x30, 0x82, 0, inner.len() as u8][..], &inner].concat(),
@@ -208,7 +208,7 @@ pub(super) fn ecdsa_values(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             ),
             ("a SET", tlv(0x31, &inner)),
             ("OCTET STRINGs", sequence(&[&tlv(4, &r), &tlv(4, &s)])),
-            ("numbers of 200 octets", pair(&[1; 200], &[1; 200])),
+            ("numbers of 200 bytes", pair(&[1; 200], &[1; 200])),
         ];
         for (name, signature) in cases {
             let parts = signer.parts_with(IssuerAndSerial, digest, signature)?;
@@ -239,10 +239,10 @@ pub(super) fn identifiers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     case("by key id".to_owned(), keyed(&signer.key_id))?;
     for size in [0, 1, 2, 19, 20, 21, 100, 4000, 4096, 4097, 20000, 60000] {
         case(
-            format!("serial number of {size} octets"),
+            format!("serial number of {size} bytes"),
             named(&signer.issuer, &vec![1; size]),
         )?;
-        case(format!("key id of {size} octets"), keyed(&vec![1; size]))?;
+        case(format!("key id of {size} bytes"), keyed(&vec![1; size]))?;
         let long = craft::name(&"x".repeat(size));
         let long = Node::parse(&long).context("our own name")?.content();
         case(
@@ -257,7 +257,7 @@ pub(super) fn identifiers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     case("serial number with a zero in front".to_owned(), {
         named(&signer.issuer, &[&[0][..], &signer.serial].concat())
     })?;
-    case("serial number without its last octet".to_owned(), {
+    case("serial number without its last byte".to_owned(), {
         named(&signer.issuer, &signer.serial[..signer.serial.len() - 1])
     })?;
     let joined = [&signer.serial[..], &signer.issuer].concat();
@@ -280,7 +280,7 @@ pub(super) fn identifiers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
     case("key id that is the issuer's Name".to_owned(), {
         keyed(&tlv(0x30, &signer.issuer))
     })?;
-    case("key id without its last octet".to_owned(), {
+    case("key id without its last byte".to_owned(), {
         keyed(&signer.key_id[..signer.key_id.len() - 1])
     })?;
     case(
@@ -320,7 +320,7 @@ pub(super) fn identifiers(kitchen: &Kitchen, out: &mut Corpus) -> Result<()> {
             out.message(name, &made.encode())?;
         }
     }
-    for (what, version) in [("no octets", vec![]), ("two octets", vec![0, 1])] {
+    for (what, version) in [("no bytes", vec![]), ("two bytes", vec![0, 1])] {
         let mut made = kitchen.good()?;
         made.version = tlv(2, &version);
         out.message(format!("class 13: version of {what}"), &made.encode())?;
