@@ -11,13 +11,19 @@ use anyhow::{ensure, Context, Result};
 use flate2::{read::MultiGzDecoder, GzBuilder};
 use liblzma::{
     read::XzDecoder,
-    stream::{Check, Filters, LzmaOptions, Stream},
+    stream::{Check, Filters, LzmaOptions, Stream, CONCATENATED},
     write::XzEncoder,
 };
+
+use crate::memory;
 
 /// Bytes that a module may have unpacked. None is nearly that large: more is an attack on the
 /// memory of whoever unpacks it.
 pub const LARGEST: u64 = 1 << 30;
+
+/// Bytes that unpacking xz may need beside that: enough for `xz -9`, whose dictionary is the largest
+/// that any of xz's own levels has.
+const XZ_MEMORY: u64 = 128 << 20;
 
 /// How a module file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +83,10 @@ impl Compression {
     fn read(self, file: &[u8]) -> Result<Vec<u8>> {
         match self {
             Compression::Gzip => read_all(MultiGzDecoder::new(file)),
-            Compression::Xz => read_all(XzDecoder::new_multi_decoder(file)),
+            Compression::Xz => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+                read_all(XzDecoder::new_stream(file, stream))
+            }
             Compression::Zstd => read_all(zstd::Decoder::with_buffer(file)?),
         }
     }
@@ -116,9 +125,14 @@ impl Compression {
     }
 }
 
-fn read_all(reader: impl Read) -> Result<Vec<u8>> {
+fn read_all(mut reader: impl Read) -> Result<Vec<u8>> {
     let mut out = vec![];
-    io::copy(&mut reader.take(LARGEST + 1), &mut out)?;
+    let small = memory::SMALL as u64;
+    io::copy(&mut (&mut reader).take(small + 1), &mut out)?;
+    if out.len() as u64 > small {
+        memory::reserve(out.len());
+        io::copy(&mut reader.take(LARGEST - small), &mut out)?;
+    }
     ensure!(
         out.len() as u64 <= LARGEST,
         "more than {} MiB unpacked, which no module has",

@@ -21,10 +21,13 @@ use crate::{
     signer::{digest_by_name, kernel_that_trusts, CertificateIds},
 };
 
+/// What stands behind a module's name in that of its signature's file.
+pub const SIGNATURE: &str = ".p7s";
+
 /// The file that a module's signature is in, when it is not in the module.
 pub fn signature_path(module: &Path) -> PathBuf {
     let mut path = module.to_path_buf();
-    path.as_mut_os_string().push(".p7s");
+    path.as_mut_os_string().push(SIGNATURE);
     path
 }
 

@@ -2,7 +2,7 @@
 
 //! Makes keys, and their certificates.
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, Context, Result};
 use clap::ValueEnum;
 use modsig::verify::KeyAlgorithm;
 use openssl::{
@@ -14,7 +14,10 @@ use openssl::{
     pkey::{PKey, Private},
     rsa::Rsa,
     x509::{
-        extension::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier},
+        extension::{
+            AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage,
+            SubjectKeyIdentifier,
+        },
         X509Builder, X509Name, X509NameBuilder, X509,
     },
 };
@@ -89,6 +92,7 @@ pub fn certificate(
     key: &PKey<Private>,
     common_name: &str,
     days: u32,
+    code_signing: bool,
 ) -> Result<X509> {
     let name = name(common_name)?;
     let mut builder = X509Builder::new()?;
@@ -99,12 +103,18 @@ pub fn certificate(
     builder.set_serial_number(&serial)?;
     builder.set_subject_name(&name)?;
     builder.set_issuer_name(&name)?;
-    let (start, end) = (Asn1Time::days_from_now(0)?, Asn1Time::days_from_now(days)?);
+    let start = Asn1Time::days_from_now(0)?;
+    let end = Asn1Time::days_from_now(days).map_err(|_| {
+        anyhow!("{days} days from now is later than any certificate can say (the year 9999); give fewer --days")
+    })?;
     builder.set_not_before(&start)?;
     builder.set_not_after(&end)?;
     builder.set_pubkey(key)?;
     builder.append_extension(BasicConstraints::new().critical().build()?)?;
     builder.append_extension(KeyUsage::new().digital_signature().build()?)?;
+    if code_signing {
+        builder.append_extension(ExtendedKeyUsage::new().code_signing().build()?)?;
+    }
     let subject = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(subject)?;
     let authority = AuthorityKeyIdentifier::new()

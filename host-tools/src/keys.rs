@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     ml_dsa,
     passphrase::Passphrase,
+    secret,
     signer::{key_algorithm, CertificateIds},
     store::{self, Token, TokenKey},
 };
@@ -193,6 +194,7 @@ pub fn pair(
     certificate: &Path,
     passphrase_file: Option<&Path>,
 ) -> Result<(SigningKey, X509)> {
+    secret::hide()?;
     let passphrase = Passphrase::new(passphrase_file);
     let mut token = match (uri(key), uri(certificate)) {
         (None, None) => None,

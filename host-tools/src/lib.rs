@@ -7,6 +7,8 @@
 
 // Only `secret` and `store` may: scripts/check/unsafe.
 #![deny(unsafe_code)]
+// Standard error may be closed, or a disk that is full: report::complain() does not mind.
+#![deny(clippy::print_stderr)]
 
 // The commands name the library as any other user of it does.
 extern crate self as modsig_tools;
@@ -20,6 +22,7 @@ pub mod hashes;
 pub mod image;
 pub mod keys;
 pub mod machine;
+pub mod memory;
 pub mod message;
 pub mod ml_dsa;
 pub mod module;

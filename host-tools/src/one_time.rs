@@ -219,7 +219,7 @@ fn answer(arguments: &[String], input: &mut impl Read, output: &mut impl Write) 
         send(output, &[REMARK], remark.as_bytes())?;
     }
     let key = algorithm.key()?;
-    let certificate = certificate(algorithm, &key, COMMON_NAME, DAYS)?;
+    let certificate = certificate(algorithm, &key, COMMON_NAME, DAYS, false)?;
     let signer = Signer::new(key, &certificate, digest, SignerIdForm::IssuerAndSerial)?;
     send(output, &[CERTIFICATE], &certificate.to_der()?)?;
     while let Some(digest) = receive(input)? {

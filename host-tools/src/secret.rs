@@ -16,6 +16,17 @@ use rustix::{
 /// Bytes that must be left to be locked, for what is done afterwards.
 const RESERVE: usize = 1 << 20;
 
+/// Keeps this process' memory out of core dumps, and away from other processes of the same user.
+pub fn hide() -> Result<()> {
+    // Neither a core dump nor a debugger, nor /proc/PID/mem.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).context("cannot forbid core dumps")?;
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).context("cannot forbid core dumps")
+}
+
 /// Does all of that, for the memory that there is and for what comes. Gives what a person should
 /// know of it.
 ///
@@ -23,13 +34,7 @@ const RESERVE: usize = 1 << 20;
 ///
 /// If memory cannot be locked, and there is swap.
 pub fn keep() -> Result<Option<String>> {
-    // Neither a core dump nor a debugger, nor /proc/PID/mem.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).context("cannot forbid core dumps")?;
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    setrlimit(Resource::Core, none).context("cannot forbid core dumps")?;
+    hide()?;
     let Err(error) = lock() else {
         return Ok(None);
     };

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
-    os::unix::fs::symlink,
+    os::unix::{fs::symlink, process::ExitStatusExt},
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -323,8 +323,7 @@ fn a_full_disk_in_the_middle_of_a_tree_loses_nothing() {
             signed += 1;
         } else {
             let error = module_report["error"].as_str().unwrap();
-            assert!(error.contains("has room"), "{error}");
-            assert!(error.contains("No space left"), "{error}");
+            assert!(error.contains("there is no room left"), "{error}");
             assert!(fs::read(&path).unwrap() == module(n));
             left += 1;
         }
@@ -351,8 +350,11 @@ fn an_interrupt_ends_it_between_two_modules() {
     let id = child.id().to_string();
     good(&run(&work, "kill", &["-INT", &id]));
     let output = child.wait_with_output().unwrap();
-    fails(&output, 1, "modsig: interrupted; ");
-    fails(&output, 1, " modules are as they were");
+    // It ends by the signal, so that a shell's loop does not go on.
+    assert_eq!(output.status.signal(), Some(2), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("modsig: interrupted; "), "{text}");
+    assert!(text.contains(" modules are as they were"), "{text}");
     let signed: usize = last_line(&output)
         .split(' ')
         .next()
@@ -379,7 +381,7 @@ fn output_that_nobody_reads_is_no_failure_but_a_full_disk_is() {
     let full = format!("{MODSIG} verify --cert c.pem tree > /dev/full");
     fails(
         &run(&work, "bash", &["-c", &full]),
-        2,
+        1,
         "cannot write to standard output: No space left",
     );
 }

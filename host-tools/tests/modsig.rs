@@ -137,7 +137,7 @@ fn bad_input_is_named_and_left_alone() {
     fails(
         &run(&work, SIGN_FILE, &into_link),
         1,
-        "dangling.ko: a symbolic link to nothing",
+        "dangling.ko: a symbolic link is there, and is not followed",
     );
     fs::create_dir(path("nothing")).unwrap();
     fails(&sign("nothing"), 1, "no modules");
@@ -153,7 +153,7 @@ fn bad_input_is_named_and_left_alone() {
         "c2.pem",
     ];
     good(&modsig(&work, &other));
-    fails(&modsig(&work, &other), 2, "k2.pem: cannot write");
+    fails(&modsig(&work, &other), 2, "k2.pem: it is there already");
     let mixed = ["sign", "--key", "k.pem", "--cert", "c2.pem", "m.ko"];
     fails(&modsig(&work, &mixed), 2, "do not belong together");
 
@@ -316,9 +316,13 @@ fn keygen_makes_keys_for_their_owner_only() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let before = read(&work, "k.pem");
     let keygen = ["keygen", "--key", "k.pem", "--cert", "new.pem"];
-    fails(&modsig(&work, &keygen), 2, "k.pem: cannot write");
+    fails(
+        &modsig(&work, &keygen),
+        2,
+        "k.pem: it is there already; give another name, or replace it with --force",
+    );
     let other = ["keygen", "--key", "new.pem", "--cert", "c.pem"];
-    fails(&modsig(&work, &other), 2, "c.pem: cannot write");
+    fails(&modsig(&work, &other), 2, "c.pem: it is there already");
     assert_eq!(read(&work, "k.pem"), before);
     assert!(!work.path().join("new.pem").exists());
     good(&modsig(&work, &[&keygen[..], &["--force"]].concat()));

@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::*;
-use modsig_tools::files::{Original, Pending};
+use modsig_tools::files::Found;
 
 /// A module that takes a while to write.
 fn large_module(size: usize) -> Vec<u8> {
@@ -208,19 +208,19 @@ fn what_somebody_else_writes_meanwhile_stays() {
         [(&longer, in_place), (&other, in_place), (MODULE, by_rename)];
     for (octets, write) in writes {
         fs::write(&path, MODULE).unwrap();
-        let original = Original::read(&path, &mut vec![]).unwrap();
-        let pending = Pending::replace(&path, &original, &[b"signed"]).unwrap();
+        let original = Found::file(&path).read(&mut vec![]).unwrap();
+        let pending = original.replace(&[b"signed"]).unwrap();
         // Two writes within one tick of the clock are told apart by the size only.
         thread::sleep(Duration::from_millis(20));
         write(&path, octets);
-        let error = pending.commit_over(&original).unwrap_err();
+        let error = pending.commit().unwrap_err();
         assert!(format!("{error:#}").contains("somebody else changed it"));
         assert_eq!(module(&work), octets);
         no_left_overs(work.path());
     }
-    let original = Original::read(&path, &mut vec![]).unwrap();
-    let pending = Pending::replace(&path, &original, &[b"signed"]).unwrap();
-    pending.commit_over(&original).unwrap();
+    let original = Found::file(&path).read(&mut vec![]).unwrap();
+    let pending = original.replace(&[b"signed"]).unwrap();
+    pending.commit().unwrap();
     assert_eq!(module(&work), b"signed");
 }
 

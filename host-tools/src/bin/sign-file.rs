@@ -4,13 +4,20 @@
 //!
 //! A module that is signed already gets the new signature in place of the old one, not behind it.
 
-use std::{path::Path, process::ExitCode};
+#![deny(clippy::print_stderr)]
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_tools::{
     commands::sign_file::Arguments,
-    files::{self, Original, Pending},
+    detached::SIGNATURE,
+    files::{self, Found, Pending},
     keys,
     module::{self, Module},
     signer::{digest_by_name, Signer, SignerIdForm},
@@ -20,16 +27,21 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let key_operands = usize::from(arguments.raw.is_none());
     if !(3..=4).contains(&(arguments.operands.len() - key_operands)) {
-        eprintln!("sign-file: wrong number of operands; see sign-file --help");
+        say("wrong number of operands; see sign-file --help");
         return ExitCode::from(2);
     }
     match run(&arguments, key_operands) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sign-file: {error:#}");
+            say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says something to people, if they hear it.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "sign-file: {text}");
 }
 
 fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
@@ -40,10 +52,10 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
         .zip(module)
         .map(|((hash, certificate), module)| (hash, certificate, module))
         .context("wrong number of operands")?;
-    let destination = operand(key_operands + 3).unwrap_or(module);
 
     let mut buffer = vec![];
-    let original = Original::read(module, &mut buffer)?;
+    let file = Found::file(module);
+    let original = file.read(&mut buffer)?;
     let named = || module.display().to_string();
     let opened = Module::open(&buffer).with_context(named)?;
     let (content, _) = opened.unsigned().with_context(named)?;
@@ -71,14 +83,18 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
         }
     };
     if arguments.p7s || arguments.detached {
-        let mut p7s = module.as_os_str().to_owned();
-        p7s.push(".p7s");
-        Pending::replace(Path::new(&p7s), &original, &[&message])?.commit()?;
+        let place = file.output(None, SIGNATURE)?;
+        Pending::create_at(place, original.mode() & 0o777, &[&message])?.commit()?;
     }
     if !arguments.detached {
         let trailer = module::trailer(&message)?;
         let parts = opened.packed(&[content, &message, &trailer])?;
-        Pending::replace(destination, &original, &parts)?.commit_over(&original)?;
+        // As the kernel's own, which does not ask who may write to the module.
+        let pending = match operand(key_operands + 3) {
+            Some(copy) => Pending::create(copy, original.mode() & 0o777, &parts)?,
+            None => original.replace_protected(&parts)?,
+        };
+        pending.commit()?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use modsig_tools::{
     detached::{signature_path, Gate},
-    files::{self, Found, Links, Original, Pending},
+    files::{self, Found, Links},
     keys,
     module::Module,
 };
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let certificate = keys::certificate(&arguments.cert)?;
     let gate = Gate::new(&certificate).with_context(|| keys::shown(&arguments.cert).to_string())?;
     let modules = arguments.modules.find(Links::Leave)?;
-    let mut batch = Batch::new(&arguments.sync);
+    let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
     let directory = arguments.signatures.as_deref();
     arguments.modules.each(
         modules,
@@ -53,7 +53,7 @@ fn attach(
     found: &Found,
 ) -> Result<Replaced> {
     let path = &found.path;
-    let original = Original::read(path, buffer)?;
+    let original = found.read(buffer)?;
     let named = || path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.unsigned().with_context(named)?;
@@ -77,13 +77,13 @@ fn attach(
         return Ok(Replaced { done, file: None });
     }
     let parts = opened.packed(&[&file])?;
-    let pending = Pending::replace(path, &original, &parts)?;
+    let pending = original.replace(&parts)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",
     };
     Ok(Replaced {
         done: Done::good("attached", text, json),
-        file: Some((pending, Some(original))),
+        file: Some(pending),
     })
 }

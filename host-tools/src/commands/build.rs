@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{anyhow, ensure, Context, Error, Result};
 use modsig_tools::{
-    files::{is_module_name, replace_end, walk, Found, Links, Missing, Original, Pending, Stamp},
+    files::{is_module_name, replace_end, walk, Found, Links, Missing, Stamp},
     image,
     module::Module,
     parallel,
@@ -57,6 +57,8 @@ pub(crate) fn list(paths: &[PathBuf]) -> Result<Vec<Found>> {
                     path,
                     name,
                     given: false,
+                    // Parts of a build may be elsewhere.
+                    root: None,
                 }),
                 false => Err(Missing {
                     path,
@@ -115,7 +117,7 @@ pub(crate) fn is_kernel_of<'a>(
 
 /// What is to stand behind a module.
 pub(crate) struct End<'a> {
-    pub(crate) path: &'a Path,
+    pub(crate) found: &'a Found,
     /// Of the file when it was looked at.
     pub(crate) stamp: Stamp,
     /// Bytes of the module itself.
@@ -127,7 +129,7 @@ pub(crate) struct End<'a> {
 /// Gives modules their ends, many at once. Returns the stamps of those that were written in place,
 /// and how many could not be written.
 pub(crate) fn put_all(sync: &Sync, how: &How, ends: &[End<'_>]) -> (Vec<Option<Stamp>>, usize) {
-    let batch = Mutex::new(Batch::new(sync));
+    let batch = Mutex::new(Batch::new(sync, how.jobs()));
     let wrong = AtomicUsize::new(0);
     let complain = |error: &Error| {
         report::complain(error);
@@ -146,14 +148,14 @@ pub(crate) fn put_all(sync: &Sync, how: &How, ends: &[End<'_>]) -> (Vec<Option<S
     let put = |buffer: &mut Vec<u8>, number: usize, end: &End<'_>| {
         // In place, if nobody needs to see it half done.
         if !sync.waits() && !end.packed {
-            if let Some(stamp) = replace_end(end.path, &end.stamp, end.size, end.end)? {
+            if let Some(stamp) = replace_end(&end.found.place()?, &end.stamp, end.size, end.end)? {
                 return Ok(Some(stamp));
             }
         }
         take(Some((number, put_anew(buffer, end)?)));
         Ok(None)
     };
-    let stamps = parallel::map(&numbered, how.jobs(), |buffer, &(number, end)| {
+    let stamps = parallel::map(&numbered, how.jobs().at_once, |buffer, &(number, end)| {
         put(buffer, number, end).unwrap_or_else(|error| {
             complain(&error);
             None
@@ -165,8 +167,8 @@ pub(crate) fn put_all(sync: &Sync, how: &How, ends: &[End<'_>]) -> (Vec<Option<S
 
 /// Makes a module with another end, if it is still the one with this stamp.
 fn put_anew(buffer: &mut Vec<u8>, end: &End<'_>) -> Result<Replaced> {
-    let path = end.path;
-    let original = Original::read(path, buffer)?;
+    let path = &end.found.path;
+    let original = end.found.read(buffer)?;
     ensure!(
         original.stamp() == end.stamp,
         "{}: somebody changed it meanwhile; do it again",
@@ -174,10 +176,10 @@ fn put_anew(buffer: &mut Vec<u8>, end: &End<'_>) -> Result<Replaced> {
     );
     let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
     let parts = opened.packed(&[strip(&opened.file).0, end.end])?;
-    let pending = Pending::replace(path, &original, &parts)?;
+    let pending = original.replace(&parts)?;
     let done = Done::good("attached", "attached", json!({ "attached": true }));
     Ok(Replaced {
         done,
-        file: Some((pending, Some(original))),
+        file: Some(pending),
     })
 }

@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
 use modsig::verify::{
-    merkle,
+    merkle::{self, Root},
     trailer::{self, Kind, Split},
     Error as NotTaken, Flags,
 };
 use modsig_tools::{
-    files::{Found, Missing, Original, Pending, Stamp},
+    files::{self, Found, Missing, Stamp},
     hashes::{leaf, position, Entry, Gone, State, Tree},
     image::{self, Vmlinux},
     module::Module,
@@ -94,7 +94,7 @@ fn check_all(arguments: &Arguments, modules: Vec<Found>) -> Result<ExitCode> {
     arguments.how.each(
         modules,
         |buffer, Found { path, .. }| {
-            Original::read(path, buffer)?;
+            files::read_into(path, buffer)?;
             let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
             let result = host.check(&opened.file, Flags::default()).result;
             let reason = result.err().map(|error| error.to_string());
@@ -184,7 +184,7 @@ impl Build<'_> {
             });
         }
 
-        let original = Original::read(path, buffer)?;
+        let stamp = files::read_into(path, buffer)?;
         let opened = Module::open(buffer)?;
         let (content, proof) = match trailer::split(&opened.file) {
             Ok(Split {
@@ -219,7 +219,7 @@ impl Build<'_> {
         Ok(Looked {
             entry: Entry {
                 path: name.to_owned(),
-                stamp: Some(original.stamp()),
+                stamp: Some(stamp),
                 size: content.len() as u64,
                 leaf: hash,
                 stripped,
@@ -301,36 +301,52 @@ fn update(
         state.write(state_path)?;
     }
     let put = ends.iter().map(|(number, end)| {
-        let (path, entry) = (&*modules[*number].path, &looked[*number].entry);
+        let (found, entry) = (&modules[*number], &looked[*number].entry);
         Ok(End {
-            path,
+            found,
             stamp: entry.stamp.context("has not been looked at")?,
             size: entry.size,
-            packed: !is_unpacked(path),
+            packed: !is_unpacked(&found.path),
             end,
         })
     });
     let put: Vec<End<'_>> = put.collect::<Result<_>>()?;
-    let (stamps, wrong) = put_all(&arguments.sync, &arguments.how, &put);
-    ensure!(
-        wrong == 0,
-        "{wrong} modules have no proof, and {} is as it was; do it again",
-        arguments.vmlinux.display()
-    );
-    for ((number, _), stamp) in ends.iter().zip(stamps) {
-        state.modules[*number].stamp = Some(match stamp {
-            Some(stamp) => stamp,
-            None => Stamp::of(&modules[*number].path)?,
-        });
-    }
-    if !ends.is_empty() {
-        state.write(state_path)?;
-    }
-    let root = tree.root();
-    let changed = root != *vmlinux.root();
-    if changed {
-        vmlinux.write(&root)?;
-    }
+    Ok(report::begun((|| {
+        let (stamps, wrong) = put_all(&arguments.sync, &arguments.how, &put);
+        ensure!(
+            wrong == 0,
+            "{wrong} modules have no proof, and {} is as it was; do it again",
+            arguments.vmlinux.display()
+        );
+        for ((number, _), stamp) in ends.iter().zip(stamps) {
+            state.modules[*number].stamp = Some(match stamp {
+                Some(stamp) => stamp,
+                None => Stamp::of(&modules[*number].path)?,
+            });
+        }
+        if !ends.is_empty() {
+            state.write(state_path)?;
+        }
+        let root = tree.root();
+        let changed = root != *vmlinux.root();
+        if changed {
+            vmlinux.write(&root)?;
+        }
+        let count = modules.len();
+        tell(arguments, count, hashed, ends.len(), &root, changed)?;
+        Ok(ExitCode::SUCCESS)
+    })()))
+}
+
+/// Says what has become of it.
+fn tell(
+    arguments: &Arguments,
+    modules: usize,
+    hashed: usize,
+    attached: usize,
+    root: &Root,
+    changed: bool,
+) -> Result<()> {
     let root_digits: String = root
         .hash
         .iter()
@@ -338,21 +354,18 @@ fn update(
         .collect();
     report::print(&if arguments.how.json {
         json!({
-            "modules": modules.len(), "hashed": hashed, "attached": ends.len(),
+            "modules": modules, "hashed": hashed, "attached": attached,
             "levels": root.levels, "root": root_digits, "written": changed,
         })
         .to_string()
     } else {
         format!(
-            "{}: {} modules, {hashed} hashed, {} proofs attached; root {root_digits}, {} levels, {}",
+            "{}: {modules} modules, {hashed} hashed, {attached} proofs attached; root {root_digits}, {} levels, {}",
             arguments.vmlinux.display(),
-            modules.len(),
-            ends.len(),
             root.levels,
             if changed { "written" } else { "as before" },
         )
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Looks at all modules, many at once.
@@ -364,7 +377,7 @@ fn look_at_all(arguments: &Arguments, modules: &[Found], build: &Build<'_>) -> R
     let numbered: Vec<(usize, &Found)> = modules.iter().enumerate().collect();
     let results = parallel::map(
         &numbered,
-        arguments.how.jobs(),
+        arguments.how.jobs().at_once,
         |buffer, &(number, found)| {
             let looked = build.look(buffer, number, found);
             looked.with_context(|| found.path.display().to_string())
@@ -430,9 +443,10 @@ fn attach(
                 (Some(path), Some(&number)) => {
                     installed.insert(path.clone(), number);
                     Ok(Found {
+                        name: path.strip_prefix(directory)?.to_path_buf(),
                         path,
-                        name: module.name.clone(),
                         given: false,
+                        root: Some(directory.to_path_buf()),
                     })
                 }
                 (None, _) => Err(Missing {
@@ -446,14 +460,14 @@ fn attach(
             },
         );
     }
-    let mut batch = Batch::new(&arguments.sync);
+    let mut batch = Batch::new(&arguments.sync, arguments.how.jobs());
     arguments.how.each(
         found,
-        |buffer, Found { path, .. }| {
-            let number = installed[path];
+        |buffer, found| {
+            let number = installed[&found.path];
             attach_one(
                 buffer,
-                path,
+                found,
                 &state.modules[number],
                 state.position(number)?,
                 &tree,
@@ -465,13 +479,13 @@ fn attach(
 
 fn attach_one(
     buffer: &mut Vec<u8>,
-    path: &Path,
+    found: &Found,
     entry: &Entry,
     position: u32,
     tree: &Tree,
 ) -> Result<Replaced> {
-    let original = Original::read(path, buffer)?;
-    let named = || path.display().to_string();
+    let original = found.read(buffer)?;
+    let named = || found.path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
     let (content, _) = opened.unsigned().with_context(named)?;
     let (position, what) = if leaf(position, content) == entry.leaf {
@@ -491,9 +505,9 @@ fn attach_one(
         return Ok(Replaced { done, file: None });
     }
     let parts = opened.packed(&[content, &end])?;
-    let pending = Pending::replace(path, &original, &parts)?;
+    let pending = original.replace(&parts)?;
     Ok(Replaced {
         done: Done::good("attached", format!("{what}, proof attached"), json),
-        file: Some((pending, Some(original))),
+        file: Some(pending),
     })
 }

@@ -133,8 +133,9 @@ Examples:
 pub(super) const HASHES: &str = "\
 Exit status:
   0  kernel and modules belong together (now)
-  1  with --check, they do not; with --attach-to, some modules have no proof
-  2  nothing was done, or the root was not written because a module has no proof
+  1  some modules have no proof, so that the root was not written; do it again. With --check,
+     they do not belong together; with --attach-to, some modules have no proof
+  2  nothing was done
 
 Files:
   modules.hashes  beside vmlinux: which module has which hash; may be removed
@@ -155,8 +156,9 @@ Examples:
 pub(super) const SEAL: &str = "\
 Exit status:
   0  all modules are signed, and the kernel takes them
-  1  all was written, but read back, the kernel does not take some of them; seal again
-  2  nothing was done, or some modules could not be written, and vmlinux was left; seal again
+  1  some modules could not be written, so that vmlinux was left, or read back, the kernel does
+     not take some of them; seal again
+  2  nothing was done
 
 Files:
   .modsig-*  a kill may leave one, which can be removed; no command takes it for a module

@@ -9,7 +9,7 @@ use modsig::verify::{
     Tree,
 };
 use modsig_tools::{
-    files::{Found, Links, Original},
+    files::{self, Found, Links},
     module::Module,
 };
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     arguments
         .modules
         .each_alone(modules, |buffer, Found { path, .. }| {
-            Original::read(path, buffer)?;
+            files::read_into(path, buffer)?;
             let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
             Ok(inspect(&opened, buffer.len()))
         })

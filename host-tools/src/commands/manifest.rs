@@ -13,8 +13,8 @@ use std::{
 use anyhow::{anyhow, bail, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
-    detached::{signature_path, Manifest},
-    files::{self, Found, Links, Original, Pending},
+    detached::{Manifest, SIGNATURE},
+    files::{self, Found, Links, Pending},
     module::Module,
     signer::{message_digest, Signer},
 };
@@ -34,7 +34,7 @@ pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> 
     let count = found.len();
     let mut listed: Vec<(usize, (Vec<u8>, PathBuf))> = vec![];
     let digest_of = |buffer: &mut Vec<u8>, found: &Found| {
-        Original::read(&found.path, buffer)?;
+        files::read_into(&found.path, buffer)?;
         let named = || found.path.display().to_string();
         let opened = Module::open(buffer).with_context(named)?;
         let (module, _) = opened.unsigned().with_context(named)?;
@@ -87,15 +87,10 @@ pub(crate) fn sign(
             path: name.clone(),
             name: name.clone(),
             given: false,
+            root: None,
         })
     });
     let found: Vec<_> = found.collect();
-    for (_, name) in &manifest.modules {
-        let path = directory.join(name);
-        let parent = path.parent().unwrap_or(directory);
-        fs::create_dir_all(parent)
-            .with_context(|| format!("{}: cannot make this directory", parent.display()))?;
-    }
     let digests: HashMap<PathBuf, Vec<u8>> = manifest
         .modules
         .into_iter()
@@ -108,15 +103,16 @@ pub(crate) fn sign(
         let message = signer
             .message_over(digest)
             .with_context(|| found.name.display().to_string())?;
-        let destination = signature_path(&directory.join(&found.name));
-        let pending = Pending::create(&destination, 0o644, &[message])?;
+        let place = found.output(Some(directory), SIGNATURE)?;
+        let destination = place.path().to_path_buf();
+        let pending = Pending::create_at(place, 0o644, &[message])?;
         let text = format!("signature in {}", destination.display());
         let json = json!({ "signed": true, "file": destination.to_string_lossy() });
         Ok(Replaced {
             done: Done::good("signed", text, json),
-            file: Some((pending, None)),
+            file: Some(pending),
         })
     };
-    let mut batch = Batch::new(sync);
+    let mut batch = Batch::new(sync, modules.jobs());
     modules.each(found, sign, |signed| batch.take(signed))
 }

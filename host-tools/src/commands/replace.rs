@@ -3,9 +3,9 @@
 //! Gives modules new content: what the commands have in common that do so.
 
 use anyhow::{anyhow, Result};
-use modsig_tools::files::{Original, Pending};
+use modsig_tools::files::Pending;
 
-use super::report::Done;
+use super::report::{Done, Jobs};
 
 /// How sure the new content is to be.
 #[derive(clap::Args)]
@@ -22,27 +22,29 @@ impl Sync {
     }
 }
 
-/// A module that is dealt with, but for its new content (if it has any) taking its name, in place
-/// of the original (if there is one).
+/// A module that is dealt with, but for its new content (if it has any) taking its name.
 pub(crate) struct Replaced {
     pub(crate) done: Done,
-    pub(crate) file: Option<(Pending, Option<Original>)>,
+    pub(crate) file: Option<Pending>,
 }
 
 /// Modules whose new content waits to be on the disk. That is awaited for many at once, for it
 /// takes about as long for one.
 pub(crate) struct Batch {
     sync: bool,
+    largest: usize,
     waiting: Vec<(usize, Replaced)>,
 }
 
-/// Modules that wait at most: their files are open.
+/// Modules that wait at most. Each has two descriptors: of its file and of the directory.
 const LARGEST: usize = 128;
 
 impl Batch {
-    pub(crate) fn new(sync: &Sync) -> Self {
+    /// For modules on which so many jobs work at a time.
+    pub(crate) fn new(sync: &Sync, jobs: Jobs) -> Self {
         Batch {
             sync: sync.waits(),
+            largest: jobs.waiting.clamp(1, LARGEST),
             waiting: vec![],
         }
     }
@@ -51,7 +53,7 @@ impl Batch {
     pub(crate) fn take(&mut self, next: Option<(usize, Replaced)>) -> Vec<(usize, Result<Done>)> {
         let over = next.is_none();
         self.waiting.extend(next);
-        if over || !self.sync || self.waiting.len() == LARGEST {
+        if over || !self.sync || self.waiting.len() >= self.largest {
             self.commit()
         } else {
             vec![]
@@ -64,17 +66,15 @@ impl Batch {
             .iter()
             .filter_map(|(_, module)| module.file.as_ref());
         let synced = match self.sync {
-            true => Pending::sync(files.map(|(pending, _)| pending)),
+            true => Pending::sync(files),
             false => Ok(()),
         };
         let commit = |Replaced { done, file }| {
             if let Err(error) = &synced {
                 return Err(anyhow!("{error:#}"));
             }
-            match file {
-                Some((pending, Some(original))) => pending.commit_over(&original)?,
-                Some((pending, None)) => pending.commit()?,
-                None => (),
+            if let Some(pending) = file {
+                pending.commit()?;
             }
             Ok(done)
         };

@@ -3,7 +3,8 @@
 //! Runs a command over many modules, and says what became of each.
 
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
     ffi::OsString,
     fs,
     io::{self, IsTerminal, Read, Write},
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc,
     },
     time::{Duration, Instant},
@@ -28,6 +29,7 @@ use serde_json::{json, Value};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
+    low_level::emulate_default_handler,
 };
 
 /// Which modules, and how to go about them.
@@ -39,6 +41,9 @@ pub(crate) struct Modules {
     /// Read more paths from this file, one in a line ("-": standard input)
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
+    /// The paths of --files-from end with NUL, as those of find -print0
+    #[arg(short = '0', long, requires = "files_from")]
+    null: bool,
     #[command(flatten)]
     how: How,
 }
@@ -55,6 +60,15 @@ pub(crate) struct How {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How many modules may be open at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Jobs {
+    /// On which is worked.
+    pub(crate) at_once: NonZero<usize>,
+    /// Beside those, that were written and wait.
+    pub(crate) waiting: usize,
 }
 
 /// What became of one file.
@@ -92,11 +106,17 @@ impl Done {
 }
 
 impl Modules {
+    /// How many at a time.
+    pub(crate) fn jobs(&self) -> Jobs {
+        self.how.jobs()
+    }
+
     /// The modules that were asked for.
     pub(crate) fn find(&self, links: Links) -> Result<Vec<Result<Found, Missing>>> {
         let Some(list) = &self.files_from else {
             return Ok(walk(&self.paths, links));
         };
+        let end = if self.null { 0 } else { b'\n' };
         let mut octets = vec![];
         if list == Path::new("-") {
             io::stdin().read_to_end(&mut octets)
@@ -104,20 +124,24 @@ impl Modules {
             fs::File::open(list).and_then(|mut file| file.read_to_end(&mut octets))
         }
         .with_context(|| format!("{}: cannot read the list of modules", list.display()))?;
-        let lines = octets.split(|&octet| octet == b'\n');
+        let lines = octets.split(|&octet| octet == end).map(|line| match line {
+            // Of a list that was made with Windows.
+            [line @ .., b'\r'] if !self.null => line,
+            line => line,
+        });
         let listed = lines
             .filter(|line| !line.is_empty())
             .map(|line| PathBuf::from(OsString::from_vec(line.to_vec())));
-        let mut found = walk(&self.paths, links);
-        let listed: Vec<PathBuf> = listed.collect();
-        found.extend(walk(&listed, links).into_iter().map(|found| {
-            // Nobody typed them.
+        let typed: HashSet<&PathBuf> = self.paths.iter().collect();
+        let all: Vec<PathBuf> = self.paths.iter().cloned().chain(listed).collect();
+        let found = walk(&all, links).into_iter();
+        let told = found.map(|found| {
             found.map(|found| Found {
-                given: false,
+                given: found.given && typed.contains(&found.path),
                 ..found
             })
-        }));
-        Ok(found)
+        });
+        Ok(told.collect())
     }
 
     /// [`How::each`]; to find nothing is an error, unless there was a list, which may well be empty.
@@ -130,7 +154,7 @@ impl Modules {
         let nothing = modules.is_empty() && self.files_from.is_none();
         let result = self.how.each(modules, work, finish)?;
         if nothing {
-            eprintln!("modsig: no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found");
+            say("no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found");
             return Ok(ExitCode::FAILURE);
         }
         Ok(result)
@@ -152,9 +176,18 @@ pub(crate) fn at_once(done: Option<(usize, Done)>) -> Vec<(usize, Result<Done>)>
 }
 
 impl How {
-    /// As many as were asked for, or there are processors.
-    pub(crate) fn jobs(&self) -> NonZero<usize> {
-        self.jobs.unwrap_or_else(parallel::processors)
+    /// As many as were asked for, or there are processors, if they can open so many files.
+    pub(crate) fn jobs(&self) -> Jobs {
+        let wanted = self.jobs.unwrap_or_else(parallel::processors);
+        let files = parallel::descriptors();
+        // A job has a file open that it reads, and one that it writes, each with its directory; two
+        // more that it has written wait for each job, and one that finds no room there.
+        let most = NonZero::new(files / 16).unwrap_or(NonZero::<usize>::MIN);
+        let at_once = wanted.min(most);
+        Jobs {
+            at_once,
+            waiting: files.saturating_sub(10 * at_once.get()) / 2,
+        }
     }
 
     /// Does `work` on each module, many at once, and then `finish` with what came of it on this
@@ -168,15 +201,17 @@ impl How {
         mut finish: impl FnMut(Option<(usize, T)>) -> Vec<(usize, Result<Done>)>,
     ) -> Result<ExitCode> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        let signal = Arc::new(AtomicUsize::new(0));
+        for number in [SIGINT, SIGTERM] {
             // The second one ends the program as if nobody cared.
-            flag::register_conditional_default(signal, stop.clone())?;
-            flag::register(signal, stop.clone())?;
+            flag::register_conditional_default(number, stop.clone())?;
+            flag::register(number, stop.clone())?;
+            flag::register_usize(number, signal.clone(), number as usize)?;
         }
         let mut report = Report::new(self, &modules);
         parallel::each(
             &modules,
-            self.jobs(),
+            self.jobs().at_once,
             &stop,
             |buffer, module| module.as_ref().ok().map(|found| work(buffer, found)),
             |at, result| match result {
@@ -186,13 +221,41 @@ impl How {
             },
         );
         report.take(finish(None));
-        report.end(stop.load(Ordering::Relaxed))
+        let interrupted = signal.load(Ordering::Relaxed);
+        let code = report.end(interrupted != 0);
+        if interrupted != 0 {
+            // Whoever started this is to know, so as not to go on with the next.
+            emulate_default_handler(interrupted as i32)?;
+        }
+        Ok(code)
     }
 }
 
-/// Says something to people on standard error.
+/// Says what went wrong, to people on standard error.
 pub(crate) fn complain(error: &Error) {
-    eprintln!("modsig: {error:#}");
+    say(&format!("{error:#}"));
+}
+
+/// Says something to people on standard error. If that is closed, or a full disk, nobody hears it, and
+/// the work goes on.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "modsig: {}", visible(text));
+}
+
+/// A text in which nothing but a line break can do anything to a terminal: a file may have any name.
+fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |character: char| character.is_control() && character != '\n';
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for character in text.chars() {
+        match is_hidden(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Prints what a command has found out, as [`Output`] does.
@@ -200,6 +263,15 @@ pub(crate) fn print(text: &str) -> Result<()> {
     let mut output = Output(Ok(()));
     output.line(text);
     output.0
+}
+
+/// What a command ends with that has already written something: an error is not the same any more as
+/// not to have begun.
+pub(crate) fn begun(result: Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
 }
 
 struct Report<'a> {
@@ -289,7 +361,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn end(mut self, interrupted: bool) -> Result<ExitCode> {
+    fn end(mut self, interrupted: bool) -> ExitCode {
         // With an interrupt there are holes in the order.
         for (at, done) in std::mem::take(&mut self.waiting) {
             self.tell(at, done);
@@ -306,11 +378,12 @@ impl<'a> Report<'a> {
             self.output.line(&counts.join(", "));
         }
         if interrupted && left > 0 {
-            eprintln!("modsig: interrupted; {left} modules are as they were");
+            say(&format!("interrupted; {left} modules are as they were"));
         }
-        self.output.0?;
-        let fine = self.bad + left == 0;
-        Ok(ExitCode::from(u8::from(!fine)))
+        // By now much may have been done, so that it is not the same as not to have begun.
+        let told = self.output.0.map_err(|error| complain(&error));
+        let fine = self.bad + left == 0 && told.is_ok();
+        ExitCode::from(u8::from(!fine))
     }
 }
 
@@ -321,7 +394,7 @@ struct Output(Result<()>);
 impl Output {
     fn line(&mut self, line: &str) {
         if self.0.is_ok() {
-            self.0 = match writeln!(io::stdout(), "{line}") {
+            self.0 = match writeln!(io::stdout(), "{}", visible(line)) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     Err(error).context("cannot write to standard output")
                 }

@@ -17,7 +17,7 @@ use modsig::verify::{
     DigestAlgorithm, Error, Flags, SignerId, Tree,
 };
 use modsig_tools::{
-    files::{Found, Original, Stamp},
+    files::{self, Found, Stamp},
     generate::{name, Algorithm},
     image::{self, Area, List},
     module::{self, Module},
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let digests: Vec<Vec<u8>> = looked.iter().map(|module| module.digest.clone()).collect();
     let signed = one_time::sign(algorithm, digest, &digests)?;
     for remark in signed.remarks {
-        eprintln!("modsig: {remark}");
+        report::say(&remark);
     }
     let der = signed.certificate.to_der()?;
     area.check(&der)?;
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let all = modules.iter().zip(&looked).zip(&ends);
     let put: Vec<End<'_>> = all
         .map(|((found, module), end)| End {
-            path: &found.path,
+            found,
             stamp: module.stamp,
             size: module.size,
             packed: module.packed,
@@ -107,25 +107,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         wrong < modules.len(),
         "no module could be written; nothing was done"
     );
-    ensure!(
+    Ok(report::begun((|| {
+        ensure!(
         wrong == 0,
         "{wrong} modules could not be written, and {} is as it was, so it does not take the others; seal again",
         arguments.vmlinux.display()
     );
-    area.write(&der, arguments.sync.waits())?;
-    let (wrong, others) = verify_all(arguments, &modules, &der)?;
-    if wrong > 0 {
-        report::complain(&anyhow!("{wrong} modules are not taken; seal again"));
-        return Ok(ExitCode::FAILURE);
-    }
-    if arguments.how.verbose && !arguments.how.json {
-        for found in &modules {
-            report::print(&format!("{}: sealed", found.path.display()))?;
+        area.write(&der, arguments.sync.waits())?;
+        let (wrong, others) = verify_all(arguments, &modules, &der)?;
+        if wrong > 0 {
+            report::complain(&anyhow!("{wrong} modules are not taken; seal again"));
+            return Ok(ExitCode::FAILURE);
         }
-    }
-    let certificate = &signed.certificate;
-    tell(arguments, modules.len(), algorithm, certificate, others)?;
-    Ok(ExitCode::SUCCESS)
+        if arguments.how.verbose && !arguments.how.json {
+            for found in &modules {
+                report::print(&format!("{}: sealed", found.path.display()))?;
+            }
+        }
+        let certificate = &signed.certificate;
+        tell(arguments, modules.len(), algorithm, certificate, others)?;
+        Ok(ExitCode::SUCCESS)
+    })()))
 }
 
 /// Whether this kernel has a digest without a module, by the names of its drivers: that of
@@ -157,7 +159,9 @@ fn algorithm(arguments: &Arguments, area: &Area) -> Result<Algorithm> {
         }
         None if has(Algorithm::P256) => Ok(Algorithm::P256),
         None => {
-            eprintln!("modsig: {vmlinux}: has no ECDSA (CONFIG_CRYPTO_ECDSA); the key is of RSA");
+            report::say(&format!(
+                "{vmlinux}: has no ECDSA (CONFIG_CRYPTO_ECDSA); the key is of RSA"
+            ));
             Ok(Algorithm::Rsa2048)
         }
     }
@@ -184,9 +188,9 @@ fn look_at_all(
     digest: DigestAlgorithm,
 ) -> Result<Vec<Looked>> {
     let issuer = name(COMMON_NAME)?.to_der()?;
-    let results = parallel::map(modules, arguments.how.jobs(), |buffer, found| {
+    let results = parallel::map(modules, arguments.how.jobs().at_once, |buffer, found| {
         let path = &found.path;
-        let original = Original::read(path, buffer)?;
+        let stamp = files::read_into(path, buffer)?;
         let look = || {
             let opened = Module::open(buffer)?;
             let (content, _) = opened.unsigned()?;
@@ -205,7 +209,7 @@ fn look_at_all(
                 format!("{} cannot be used to sign modules here", digest.name())
             })?;
             Ok(Looked {
-                stamp: original.stamp(),
+                stamp,
                 size: content.len() as u64,
                 packed: opened.compression.is_some(),
                 digest: hash(algorithm, content)?.to_vec(),
@@ -288,8 +292,8 @@ fn verify_all(arguments: &Arguments, modules: &[Found], der: &[u8]) -> Result<(u
     for error in image.equip(&mut host) {
         report::complain(&error.context(vmlinux.to_string()));
     }
-    let results = parallel::map(modules, arguments.how.jobs(), |buffer, found| {
-        Original::read(&found.path, buffer)?;
+    let results = parallel::map(modules, arguments.how.jobs().at_once, |buffer, found| {
+        files::read_into(&found.path, buffer)?;
         let verify = || {
             let opened = Module::open(buffer)?;
             let checked = host.check(&opened.file, Flags::default());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
-    fs,
     num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -11,8 +11,8 @@ use std::{
 use anyhow::{bail, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
-    detached::signature_path,
-    files::{Found, Links, Original, Pending},
+    detached::SIGNATURE,
+    files::{Found, Links, Pending},
     keys,
     module::{self, Module},
     signer::{digest_by_name, Signer, SignerIdForm},
@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     manifest,
     replace::{Batch, Replaced, Sync},
-    report::{Done, Modules},
+    report::{self, Done, Modules},
 };
 
 #[derive(clap::Args)]
@@ -84,9 +84,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let signer = signer(arguments, digest)?;
     let modules = arguments.modules.find(Links::Leave)?;
     if let Some(directory) = &arguments.dest_dir {
-        make_directories(directory, modules.iter().flatten())?;
+        names_differ(directory, modules.iter().flatten())?;
     }
-    let mut batch = Batch::new(&arguments.sync);
+    let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
     arguments.modules.each(
         modules,
         |buffer, found| sign(arguments, &signer, buffer, found),
@@ -110,13 +110,13 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
     let signer = Signer::new(private, &certificate, digest, form)
         .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
     for warning in signer.warnings() {
-        eprintln!("modsig: warning: {warning}");
+        report::say(&format!("warning: {warning}"));
     }
     Ok(signer.with_token_sessions(arguments.token_sessions))
 }
 
-/// Makes all directories that these modules need below `directory`.
-fn make_directories<'a>(directory: &Path, modules: impl Iterator<Item = &'a Found>) -> Result<()> {
+/// Fails if two modules would have the same copy below `directory`.
+fn names_differ<'a>(directory: &Path, modules: impl Iterator<Item = &'a Found>) -> Result<()> {
     let mut names = HashMap::new();
     for found in modules {
         if let Some(other) = names.insert(&found.name, &found.path) {
@@ -127,10 +127,6 @@ fn make_directories<'a>(directory: &Path, modules: impl Iterator<Item = &'a Foun
                 directory.join(&found.name).display()
             );
         }
-        let path = directory.join(&found.name);
-        let parent = path.parent().unwrap_or(directory);
-        fs::create_dir_all(parent)
-            .with_context(|| format!("{}: cannot make this directory", parent.display()))?;
     }
     Ok(())
 }
@@ -142,7 +138,7 @@ fn sign(
     found: &Found,
 ) -> Result<Replaced> {
     let path = &found.path;
-    let original = Original::read(path, buffer)?;
+    let original = found.read(buffer)?;
     let named = || path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.unsigned().with_context(named)?;
@@ -154,26 +150,32 @@ fn sign(
     }
     let message = signer.message(module).with_context(named)?;
 
-    let mut destination = match &arguments.dest_dir {
-        Some(directory) => directory.join(&found.name),
-        None => path.clone(),
+    let directory = arguments.dest_dir.as_deref();
+    // A copy has the original's mode, and is whose who makes it.
+    let copy = |ending, parts: &[Cow<'_, [u8]>]| {
+        let place = found.output(directory, ending)?;
+        let destination = place.path().to_path_buf();
+        let pending = Pending::create_at(place, original.mode() & 0o777, parts)?;
+        Ok::<_, anyhow::Error>((pending, destination))
     };
-    let (pending, text) = if arguments.detached {
-        destination = signature_path(&destination);
-        let pending = Pending::replace(&destination, &original, &[&message])?;
-        (pending, format!("signature in {}", destination.display()))
+    let (pending, destination, text) = if arguments.detached {
+        let (pending, destination) = copy(SIGNATURE, &[Cow::Borrowed(&message[..])])?;
+        let text = format!("signature in {}", destination.display());
+        (pending, destination, text)
     } else {
         let trailer = module::trailer(&message)?;
         let parts = opened.packed(&[module, &message, &trailer])?;
-        let pending = Pending::replace(&destination, &original, &parts)?;
         let mut text = "signed".to_owned();
         if replaced > 0 {
             text += ", its old signature replaced";
         }
-        if arguments.dest_dir.is_some() {
+        if directory.is_some() {
+            let (pending, destination) = copy("", &parts)?;
             text += &format!(", in {}", destination.display());
+            (pending, destination, text)
+        } else {
+            (original.replace(&parts)?, path.clone(), text)
         }
-        (pending, text)
     };
     let json =
         json!({ "signed": true, "replaced": replaced, "file": destination.to_string_lossy() });
@@ -187,6 +189,6 @@ fn sign(
             text,
             json,
         ),
-        file: Some((pending, Some(original))),
+        file: Some(pending),
     })
 }

@@ -2,7 +2,7 @@
 
 //! What `sign-file` takes, a program of its own.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use super::help;
 
@@ -41,5 +41,5 @@ pub struct Arguments {
     /// Digest algorithm, private key (PEM), its certificate (PEM or DER), module, and where the
     /// signed module goes, if not in place
     #[arg(required = true, num_args = 3..=5, value_name = "operand")]
-    pub operands: Vec<String>,
+    pub operands: Vec<OsString>,
 }

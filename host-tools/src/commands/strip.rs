@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use modsig_tools::{
-    files::{Found, Links, Original, Pending},
+    files::{Found, Links},
     module::Module,
 };
 use serde_json::json;
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let modules = arguments.modules.find(Links::Leave)?;
-    let mut batch = Batch::new(&arguments.sync);
+    let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
     arguments
         .modules
         .each(modules, strip, |stripped| batch.take(stripped))
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
     let path = &found.path;
-    let original = Original::read(path, buffer)?;
+    let original = found.read(buffer)?;
     let named = || path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
     let (module, count) = opened.unsigned().with_context(named)?;
@@ -43,13 +43,13 @@ fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
         return Ok(Replaced { done, file: None });
     }
     let parts = opened.packed(&[module])?;
-    let pending = Pending::replace(path, &original, &parts)?;
+    let pending = original.replace(&parts)?;
     let text = match count {
         1 => "stripped".to_owned(),
         several => format!("stripped of {several} signatures"),
     };
     Ok(Replaced {
         done: Done::good("stripped", text, json),
-        file: Some((pending, Some(original))),
+        file: Some(pending),
     })
 }

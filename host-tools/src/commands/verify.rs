@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{anyhow, ensure, Context, Result};
 use modsig::verify::{Error, Flags};
 use modsig_tools::{
-    files::{Found, Links, Original},
+    files::{self, Found, Links},
     image::{self, Evidence},
     keys, ml_dsa,
     module::Module,
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     arguments
         .modules
         .each_alone(modules, |buffer, Found { path, .. }| {
-            Original::read(path, buffer)?;
+            files::read_into(path, buffer)?;
             let named = || path.display().to_string();
             let opened = Module::open(buffer).with_context(named)?;
             verify(&host, &opened, arguments.allow_unsigned).with_context(named)

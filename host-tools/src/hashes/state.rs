@@ -15,7 +15,7 @@ use super::{Hash, Tree};
 use crate::files::{self, Stamp};
 
 /// The version of the file's format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,7 +103,7 @@ impl Area {
         let has = |curve: &&str| linked.symbol(&format!("ecdsa_nist_{curve}")).is_some();
         Ok(Area {
             path: path.to_path_buf(),
-            stamp: Stamp::from(&file.metadata()?),
+            stamp: Stamp::of_open(&file)?,
             file,
             at,
             size: area.size,

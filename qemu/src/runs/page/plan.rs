@@ -229,7 +229,7 @@ CONFIG_A=y
 $ make -s \\
 > all
 $ modsig verify x
-x: not signed, 12 bytes
+x: not signed, 12 octets
 [exit 1]
 $ boot image root
 # insmod /x.ko
