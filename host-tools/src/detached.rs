@@ -16,9 +16,10 @@ use modsig::verify::{cms, DigestAlgorithm, Error, Flags, Tree};
 use openssl::x509::X509Ref;
 
 use crate::{
-    ml_dsa, module,
-    platform::{Host, NO_ML_DSA},
-    signer::{digest_by_name, kernel_that_trusts, CertificateIds},
+    certificate::CertificateIds,
+    digest::digest_by_name,
+    module,
+    platform::{kernel_that_trusts, no_verdict, Host},
 };
 
 /// What stands behind a module's name in that of its signature's file.
@@ -168,15 +169,15 @@ impl Gate {
     pub fn join(&self, module: &[u8], message: &[u8]) -> Result<Vec<u8>> {
         let file = [module, message, &module::trailer(message)?].concat();
         let checked = self.kernel.check(&file, Flags::default());
+        if let Some(reason) = no_verdict(&checked.result) {
+            bail!("it {reason}");
+        }
         match checked.result {
             Ok(()) => (),
             Err(Error::NoKey) => match checked.signer {
                 Some(signer) => bail!("it is by another signer, {signer}"),
                 None => bail!("it is by another signer"),
             },
-            Err(error) if error == NO_ML_DSA.into() => {
-                bail!("it cannot be checked: {}", ml_dsa::missing())
-            }
             Err(error) => bail!("it is not good for this module: {error}"),
         }
         let parsed =

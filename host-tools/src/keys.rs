@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use openssl::{
-    error::ErrorStack,
+    error::{Error, ErrorStack},
     md::MdRef,
     pkey::{HasPrivate, Id, PKey, PKeyRef, Private, Public},
     pkey_ctx::{PkeyCtx, PkeyCtxRef},
@@ -21,10 +21,10 @@ use openssl::{
 use zeroize::Zeroizing;
 
 use crate::{
+    certificate::{key_algorithm, CertificateIds},
     ml_dsa,
     passphrase::Passphrase,
     secret,
-    signer::{key_algorithm, CertificateIds},
     store::{self, Token, TokenKey},
 };
 
@@ -97,7 +97,7 @@ impl SigningKey {
                 .with(|context| sign(context, id, algorithm, digest))
                 .map_err(|errors| {
                     let reason = errors.errors().last().and_then(|error| error.reason());
-                    let reason = reason.unwrap_or("no reason given");
+                    let reason = reason.unwrap_or("it gives no reason; if the key wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), put pkcs11-module-cache-pins = cache into openssl.cnf");
                     anyhow::anyhow!("the token does not sign: {reason}")
                 })?,
         })
@@ -176,6 +176,9 @@ fn read_private_key(path: &Path, passphrase: &Passphrase) -> Result<PKey<Private
     match (key, asked) {
         (Ok(key), _) => Ok(key),
         (Err(_), Some(Err(error))) => Err(error),
+        (Err(errors), Some(Ok(_))) if is_unsupported(&errors) => bail!(
+            "{name}: encrypted in a way that this OpenSSL does not do: old ciphers are in its legacy provider, others need the default one, which openssl.cnf may leave out; convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in {name} -out NEW"
+        ),
         (Err(_), Some(Ok(_))) => {
             bail!("{name}: the passphrase is wrong, or the key is damaged")
         }
@@ -232,6 +235,12 @@ pub fn pair(
     };
     key.warnings.extend(passphrase.warning());
     Ok((key, certificate))
+}
+
+/// Whether OpenSSL has not the cipher, or what makes the cipher's key of the passphrase.
+fn is_unsupported(errors: &ErrorStack) -> bool {
+    let mut reasons = errors.errors().iter().filter_map(Error::reason);
+    reasons.any(|reason| reason.contains("unsupported") || reason.contains("unknown cipher"))
 }
 
 fn only<T>(mut several: Vec<T>) -> Option<T> {

@@ -13,9 +13,11 @@
 // The commands name the library as any other user of it does.
 extern crate self as modsig_tools;
 
+pub mod certificate;
 pub mod commands;
 pub mod compression;
 pub mod detached;
+pub mod digest;
 pub mod files;
 pub mod generate;
 pub mod hashes;

@@ -22,9 +22,11 @@ use openssl::x509::X509;
 use rustix::process::{set_parent_process_death_signal, Signal};
 
 use crate::{
+    certificate::SignerIdForm,
+    digest::digest_by_name,
     generate::{certificate, Algorithm},
     secret,
-    signer::{digest_by_name, Signer, SignerIdForm},
+    signer::Signer,
 };
 
 /// The common name in the certificates of such keys.

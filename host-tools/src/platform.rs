@@ -9,22 +9,21 @@ use anyhow::Result;
 use modsig::verify::{
     check, check_by_hash, merkle,
     policy::{self, Decision},
-    Blacklist, Checked, Class, Digest, DigestAlgorithm, Flags, Hashes, KeyAlgorithm, KeyId,
-    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    Blacklist, CertificateHash, Checked, Class, Digest, DigestAlgorithm, Error, Flags, Hashes,
+    KeyAlgorithm, KeyId, Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed,
+    Tree, Verification,
 };
 use openssl::{
     error::ErrorStack,
     hash::{Hasher, MessageDigest},
-    md::Md,
     pkey::{Id, PKey, Public},
-    pkey_ctx::PkeyCtx,
-    rsa::Padding,
     x509::X509Ref,
 };
 
 use crate::{
+    certificate::{key_algorithm, readable, CertificateIds},
+    digest::{message_digest, verify_digest},
     ml_dsa,
-    signer::{key_algorithm, message_digest, CertificateIds},
 };
 
 /// The key of a certificate that was filed.
@@ -130,19 +129,26 @@ impl Host {
     }
 
     /// Trusts a certificate as if it were built in.
+    ///
+    /// # Errors
+    ///
+    /// If such a kernel does not read it.
     pub fn trust(&mut self, certificate: &X509Ref) -> Result<()> {
+        readable(certificate, self.tree)?;
         self.trusted.push(Filed::new(certificate)?);
         Ok(())
     }
 
     /// Trusts a certificate as if it were the firmware's.
     pub fn trust_platform(&mut self, certificate: &X509Ref) -> Result<()> {
+        readable(certificate, self.tree)?;
         self.platform.push(Filed::new(certificate)?);
         Ok(())
     }
 
     /// Puts a certificate on the revocation list.
     pub fn revoke(&mut self, certificate: &X509Ref) -> Result<()> {
+        readable(certificate, self.tree)?;
         self.revoked.push(Filed::new(certificate)?);
         Ok(())
     }
@@ -315,8 +321,7 @@ impl Host {
                 if matches!(algorithm, Sm3 | Streebog256 | Streebog512) {
                     return Ok(Verification::Bad(-EINVAL));
                 }
-                // OpenSSL calls a malformed signature an error.
-                verify_digest(key, algorithm, octets, signature.value).unwrap_or(false)
+                verify_digest(key, algorithm, octets, signature.value).map_err(openssl_error)?
             }
             _ => false,
         };
@@ -339,23 +344,25 @@ pub const NO_ML_DSA: PlatformError = PlatformError(1);
 /// OpenSSL has failed; it has no numbers that mean something outside of it.
 const OPENSSL_FAILED: PlatformError = PlatformError(2);
 
-/// Whether a key, RSA or EC, has made a signature over a digest.
-fn verify_digest(
-    key: &PKey<Public>,
-    algorithm: DigestAlgorithm,
-    octets: &[u8],
-    signature: &[u8],
-) -> Result<bool, ErrorStack> {
-    let Some(digest) = message_digest(algorithm) else {
-        return Ok(false);
+/// A kernel that knows all that any does, and trusts nobody but this certificate. It has no list of
+/// refused hashes, for which it would digest each file once more.
+pub(crate) fn kernel_that_trusts(certificate: &X509Ref) -> Result<Host> {
+    let mut kernel = Host::new(Tree {
+        certificate_hash: CertificateHash::None,
+        ..Tree::NEWEST
+    });
+    kernel.trust(certificate)?;
+    Ok(kernel)
+}
+
+/// Why a check has come to no verdict, if it has not: something here, not in the kernel, is missing.
+pub fn no_verdict(result: &Result<(), Error>) -> Option<String> {
+    let failed = match result {
+        Err(error) if *error == NO_ML_DSA.into() => ml_dsa::missing(),
+        Err(error) if *error == OPENSSL_FAILED.into() => "this OpenSSL does not do what is needed for it, which is no fault of the module: its policy forbids the digest (crypto-policies), or openssl.cnf activates a provider without the default one".into(),
+        _ => return None,
     };
-    let mut context = PkeyCtx::new(key)?;
-    context.verify_init()?;
-    if key.id() == Id::RSA {
-        context.set_rsa_padding(Padding::PKCS1)?;
-    }
-    context.set_signature_md(Md::from_nid(digest.type_()).ok_or_else(ErrorStack::get)?)?;
-    context.verify(octets, signature)
+    Some(format!("cannot be checked: {failed}"))
 }
 
 fn openssl_error(_: ErrorStack) -> PlatformError {

@@ -8,143 +8,22 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use modsig::verify::{
-    cms, der::Reader, trailer, CertificateHash, DigestAlgorithm, Flags, KeyAlgorithm, SignerId,
-    Tree,
-};
+use modsig::verify::{cms, trailer, DigestAlgorithm, Error, Flags, Tree};
 use openssl::{
-    asn1::Asn1Time,
     hash::{hash, MessageDigest},
     md::{Md, MdRef},
+    nid::Nid,
     pkey::Id,
-    pkey_ctx::PkeyCtx,
-    rsa::Padding,
-    x509::{X509KeyUsage, X509Ref, X509},
+    x509::X509,
 };
 
 use crate::{
+    certificate::{key_algorithm, remarks, CertificateIds, SignerIdForm},
+    digest::message_digest,
     keys::SigningKey,
     message::{self, SignerParts},
-    platform::Host,
-    store,
+    platform::{kernel_that_trusts, no_verdict, Host},
 };
-
-/// How a signature names its signer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignerIdForm {
-    /// By the certificate's issuer and serial number, as `sign-file` does.
-    IssuerAndSerial,
-    /// By the certificate's SubjectKeyIdentifier, as `sign-file -k` does.
-    SubjectKeyId,
-}
-
-/// The parts of a certificate under which a kernel files its key.
-#[derive(Clone, Debug)]
-pub struct CertificateIds {
-    /// Content bytes of the serial number.
-    pub serial: Vec<u8>,
-    /// Content bytes of the issuer's Name.
-    pub issuer: Vec<u8>,
-    /// Content bytes of the SubjectKeyIdentifier.
-    pub subject_key_id: Option<Vec<u8>>,
-    /// The encoded SubjectPublicKeyInfo.
-    pub public_key_info: Vec<u8>,
-}
-
-/// What an encoded SubjectPublicKeyInfo is the key for, if modules are signed with it.
-pub fn key_algorithm(public_key_info: &[u8]) -> Option<KeyAlgorithm> {
-    const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-    let mut info = Reader::new(public_key_info).element(0x30).ok()?.reader();
-    match info.element(0x30).ok()?.reader().oid().ok()? {
-        EC_PUBLIC_KEY => Some(KeyAlgorithm::Ecdsa),
-        // RSA and ML-DSA have one identifier for keys and signatures.
-        other => KeyAlgorithm::from_oid(other),
-    }
-}
-
-impl CertificateIds {
-    /// Reads them from a certificate (RFC 5280 section 4.1).
-    pub fn new(certificate: &X509Ref) -> Result<Self> {
-        let der = certificate.to_der()?;
-        let read = || {
-            let mut tbs = Reader::new(&der)
-                .element(0x30)?
-                .reader()
-                .element(0x30)?
-                .reader();
-            tbs.optional(0xa0)?;
-            let serial = tbs.integer()?;
-            tbs.element(0x30)?;
-            let issuer = tbs.element(0x30)?.content;
-            // Validity and subject.
-            tbs.element(0x30)?;
-            tbs.element(0x30)?;
-            let info = tbs.element(0x30)?.whole;
-            Ok((serial.to_vec(), issuer.to_vec(), info.to_vec()))
-        };
-        let (serial, issuer, public_key_info) =
-            read().map_err(|error: modsig::verify::Error| {
-                anyhow::anyhow!("certificate cannot be read: {error}")
-            })?;
-        Ok(CertificateIds {
-            serial,
-            issuer,
-            subject_key_id: certificate
-                .subject_key_id()
-                .map(|id| id.as_slice().to_vec()),
-            public_key_info,
-        })
-    }
-
-    /// Whether this is who a signature names.
-    pub fn are_of(&self, id: &SignerId<'_>) -> bool {
-        match *id {
-            SignerId::IssuerAndSerial { issuer, serial } => {
-                (issuer, serial) == (&self.issuer, &self.serial)
-            }
-            SignerId::SubjectKeyId(id) => self.subject_key_id.as_deref() == Some(id),
-        }
-    }
-
-    /// The encoded SignerIdentifier, and the version that goes with it.
-    pub fn sid(&self, form: SignerIdForm) -> Result<(u8, Vec<u8>)> {
-        match form {
-            SignerIdForm::IssuerAndSerial => {
-                let issuer = message::tlv(0x30, &self.issuer);
-                let serial = message::tlv(0x02, &self.serial);
-                Ok((1, message::sequence(&[&issuer, &serial])))
-            }
-            SignerIdForm::SubjectKeyId => {
-                let id = self.subject_key_id.as_ref().context(
-                    "the certificate has no SubjectKeyIdentifier; sign without --keyid, or make one that has",
-                )?;
-                Ok((3, message::tlv(0x80, id)))
-            }
-        }
-    }
-}
-
-/// Finds a digest by the name that the kernel has for it.
-pub fn digest_by_name(name: &str) -> Result<DigestAlgorithm> {
-    use DigestAlgorithm::*;
-    let all = [
-        Sha1, Sha224, Sha256, Sha384, Sha512, Sha3_256, Sha3_384, Sha3_512,
-    ];
-    all.into_iter()
-        .find(|digest| digest.name() == name)
-        .with_context(|| {
-            let names: Vec<_> = all.iter().map(|digest| digest.name()).collect();
-            format!(
-                "unknown digest algorithm {name:?}; known are {}",
-                names.join(", ")
-            )
-        })
-}
-
-/// OpenSSL's implementation of a digest, if it has one.
-pub fn message_digest(digest: DigestAlgorithm) -> Option<MessageDigest> {
-    MessageDigest::from_name(digest.name())
-}
 
 /// A key with its certificate, ready to sign; threads may share it.
 ///
@@ -171,13 +50,28 @@ struct Hashing {
 }
 
 impl Signer {
-    /// Joins a key with its certificate. A key on a token signs something for a trial.
+    /// Joins a key with its certificate, and lets it sign something for a trial.
     ///
     /// # Errors
     ///
-    /// If they do not belong together, if the key is none of RSA, EC and ML-DSA, if OpenSSL does not
-    /// have the digest, or if the certificate does not have the identifier that is asked for.
+    /// If they do not belong together, if no kernel reads the certificate or takes what the key signs, if
+    /// the key is none of RSA, EC and ML-DSA, if OpenSSL does not have the digest, or if the certificate
+    /// does not have the identifier that is asked for.
     pub fn new(
+        key: impl Into<SigningKey>,
+        certificate: &X509,
+        digest: DigestAlgorithm,
+        form: SignerIdForm,
+    ) -> Result<Self> {
+        let signer = Self::untried(key, certificate, digest, form)?;
+        let content = b"modsig: is this the key of the certificate?";
+        let message = signer.message(content).context("the key does not sign")?;
+        signer.vouch(&append(content, &message)?)?;
+        Ok(signer)
+    }
+
+    /// Without a trial, for whoever signs one file only, and looks at that ([`Self::vouch`]).
+    pub fn untried(
         key: impl Into<SigningKey>,
         certificate: &X509,
         digest: DigestAlgorithm,
@@ -193,7 +87,11 @@ impl Signer {
             (_, Id::RSA) => (Some(message::rsa_algorithm()), hashed()?),
             (_, Id::EC) => (message::ecdsa_algorithm(digest), hashed()?),
             (_, other) => {
-                bail!("keys of type {other:?} cannot sign modules; use RSA, EC or ML-DSA")
+                let name = Nid::from_raw(other.as_raw()).long_name();
+                bail!(
+                    "{}: no kernel verifies modules with such a key; use RSA, EC (P-256, P-384, P-521) or ML-DSA",
+                    name.unwrap_or("a kind of key that OpenSSL has no name for")
+                )
             }
         };
         let kernel = kernel_that_trusts(certificate)?;
@@ -217,32 +115,26 @@ impl Signer {
             kernel,
             warnings,
         };
+        let public = certificate.public_key()?;
         ensure!(
-            signer.belongs_to(certificate)?,
-            "the key and the certificate do not belong together; give the certificate that was made for this key"
+            signer.key.is_on_token() || signer.key.is_public_part(&public),
+            NOT_TOGETHER
         );
         Ok(signer)
     }
 
-    /// Whether the certificate is the key's. What a token says of a key need not be so, and it may
-    /// not let it sign: it has to show.
-    fn belongs_to(&self, certificate: &X509) -> Result<bool> {
-        let public = certificate.public_key()?;
-        let Some(hashing) = self.hashing.filter(|_| self.key.is_on_token()) else {
-            return Ok(self.key.is_public_part(&public));
-        };
-        if self.key.id() != public.id() {
-            return Ok(false);
+    /// Fails unless a kernel that trusts the certificate loads this file.
+    pub fn vouch(&self, file: &[u8]) -> Result<()> {
+        let result = self.kernel.check(file, Flags::default()).result;
+        if let Some(reason) = no_verdict(&result) {
+            bail!("what this key signs {reason}");
         }
-        let digest = self.digest_of(b"modsig: is this the key of the certificate?")?;
-        let signature = self.sign_digest(hashing, &digest)?;
-        let mut context = PkeyCtx::new(&public)?;
-        context.verify_init()?;
-        if public.id() == Id::RSA {
-            context.set_rsa_padding(Padding::PKCS1)?;
+        match result {
+            Ok(()) => Ok(()),
+            // What a token says of a key need not be so.
+            Err(Error::BadSignature) => bail!(NOT_TOGETHER),
+            Err(error) => bail!("no kernel takes what this key signs: {error}"),
         }
-        context.set_signature_md(hashing.md)?;
-        Ok(context.verify(&digest, &signature).unwrap_or(false))
     }
 
     /// Lets so many threads use a key on a token at a time, not one only. What is digested is
@@ -338,54 +230,15 @@ impl Signer {
     }
 }
 
-const NO_DIGEST: &str = "ML-DSA signs a module itself, not its digest; sign where the modules are";
+const NOT_TOGETHER: &str = "the key and the certificate do not belong together; give the certificate that was made for this key";
 
-/// A kernel that knows all that any does, and trusts nobody but this certificate. It has no list of
-/// refused hashes, for which it would digest each file once more.
-pub(crate) fn kernel_that_trusts(certificate: &X509Ref) -> Result<Host> {
-    let mut kernel = Host::new(Tree {
-        certificate_hash: CertificateHash::None,
-        ..Tree::NEWEST
-    });
-    kernel.trust(certificate)?;
-    Ok(kernel)
-}
+const NO_DIGEST: &str = "ML-DSA signs a module itself, not its digest; sign where the modules are";
 
 /// What OpenSSL needs to know of a digest.
 fn hashing(digest: DigestAlgorithm) -> Option<Hashing> {
     let digest = message_digest(digest)?;
     let md = Md::from_nid(digest.type_())?;
     Some(Hashing { digest, md })
-}
-
-/// What is odd about a certificate that signs modules, and how little a kernel cares.
-fn remarks(certificate: &X509) -> Result<Vec<String>> {
-    const LOADS: &str = "a kernel does not mind, and loads what it signs";
-    let now = Asn1Time::days_from_now(0)?;
-    let mut remarks = vec![];
-    if certificate.not_after() < now {
-        let end = certificate.not_after();
-        remarks.push(format!("the certificate has expired on {end}; {LOADS}"));
-    }
-    if certificate.not_before() > now {
-        let start = certificate.not_before();
-        remarks.push(format!(
-            "the certificate is not valid before {start}; {LOADS}"
-        ));
-    }
-    let usage = certificate.key_usage();
-    if usage.is_some_and(|usage| !usage.contains(X509KeyUsage::DIGITAL_SIGNATURE)) {
-        remarks.push(format!(
-            "the certificate's key usage lacks digitalSignature; {LOADS}"
-        ));
-    }
-    if store::is_authority(certificate) {
-        remarks.push(format!(
-            "the certificate is a certification authority's, whose key can make other signers as \
-             well; {LOADS}"
-        ));
-    }
-    Ok(remarks)
 }
 
 /// How many may do something at a time.

@@ -16,14 +16,14 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use foreign_types::{ForeignType, ForeignTypeRef};
+use foreign_types::ForeignType;
 use openssl::{
     error::ErrorStack,
     lib_ctx::LibCtx,
     pkey::{Id, PKey, Private},
     pkey_ctx::{PkeyCtx, PkeyCtxRef},
     provider::Provider,
-    x509::{X509Ref, X509},
+    x509::X509,
 };
 use openssl_sys as ffi;
 
@@ -470,13 +470,6 @@ impl TokenKey {
         };
         work(&mut context)
     }
-}
-
-/// Whether a certificate is one of a certification authority (basic constraints).
-pub fn is_authority(certificate: &X509Ref) -> bool {
-    // SAFETY: The certificate is there; OpenSSL caches what it works out, behind a lock.
-    let flags = unsafe { ffi::X509_get_extension_flags(certificate.as_ptr()) };
-    flags & ffi::EXFLAG_CA != 0
 }
 
 /// A URI as it may be shown: without the PIN that may be in it.

@@ -393,7 +393,7 @@ fn options_that_do_not_go_together_are_refused() {
 #[test]
 fn manifests_are_read_as_they_were_written() {
     let manifest = Manifest {
-        hash: modsig_tools::signer::digest_by_name("sha256").unwrap(),
+        hash: modsig_tools::digest::digest_by_name("sha256").unwrap(),
         modules: vec![
             (vec![7; 32], Path::new("dir/two  spaces.ko").to_path_buf()),
             (vec![0xff; 32], Path::new("b\\c.ko").to_path_buf()),

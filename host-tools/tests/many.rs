@@ -370,6 +370,107 @@ fn an_interrupt_ends_it_between_two_modules() {
     }
 }
 
+/// Runs a command in a shell, as a user that no other test has, whose processes can be counted.
+fn as_somebody_else(work: &TempDir, script: &str) -> std::process::Output {
+    const WHO: &str = "54323";
+    let program = work.path().join("modsig");
+    if !program.exists() {
+        fs::copy(MODSIG, &program).unwrap();
+    }
+    if !is_root() {
+        return run(work, "bash", &["-c", script]);
+    }
+    good(&run(work, "chown", &["-R", &format!("{WHO}:{WHO}"), "."]));
+    let who = ["--reuid", WHO, "--regid", WHO, "--clear-groups", "bash"];
+    run(work, "setpriv", &[&who[..], &["-c", script]].concat())
+}
+
+#[test]
+fn few_descriptors_or_threads_make_it_slower_only() {
+    let work = tree(1000);
+    for limit in ["-n 64", "-n 48", "-u 6", "-u 1"] {
+        let with = |arguments: &str| {
+            let script = format!("ulimit {limit}; exec ./modsig {arguments}");
+            let output = as_somebody_else(&work, &script);
+            good(&output);
+            assert!(output.stderr.is_empty(), "{limit}: {output:?}");
+            last_line(&output)
+        };
+        let key = "--jobs 32 --key k.pem --cert c.pem";
+        assert_eq!(with(&format!("sign {key} tree")), "1000 signed");
+        let verified = with("verify --jobs 32 --cert c.pem tree");
+        assert_eq!(verified, "1000 good");
+        assert_eq!(with("strip --jobs 32 tree"), "1000 stripped");
+        let copies = with(&format!("sign {key} --detached --dest-dir out tree"));
+        assert_eq!(copies, "1000 signed");
+        fs::remove_dir_all(work.path().join("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_ends_nothing() {
+    for closed in ["2>&-", "2>/dev/full", "2> >(true)"] {
+        let work = tree(300);
+        for bad in ["tree/000/a.ko", "tree/001/a.ko"] {
+            fs::write(work.path().join(bad), "no module").unwrap();
+        }
+        let sign = SIGN_TREE.join(" ");
+        let script = format!("{MODSIG} {sign} {closed}");
+        let output = run(&work, "bash", &["-c", &script]);
+        assert_eq!(output.status.code(), Some(1), "{closed}: {output:?}");
+        assert_eq!(last_line(&output), "2 failed, 300 signed", "{closed}");
+    }
+}
+
+#[test]
+fn a_module_that_is_asked_for_twice_is_signed_once() {
+    let work = tree(8);
+    let list = "tree/000/m1.ko\ntree/../tree/000/m2.ko\ntree/000\n";
+    fs::write(work.path().join("list"), list).unwrap();
+    symlink("tree", work.path().join("link")).unwrap();
+    let more = ["--files-from", "list", "link/000", "tree/000/m3.ko"];
+    let output = modsig(&work, &[&SIGN_TREE[..], &more].concat());
+    good(&output);
+    assert_eq!(last_line(&output), "8 signed");
+    // What was typed is told.
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!text.contains("m1.ko"), "{text}");
+}
+
+#[test]
+fn lists_may_be_of_any_kind() {
+    let work = tree(3);
+    let key = ["sign", "--key", "k.pem", "--cert", "c.pem"];
+    let of = |list: &str, options: &[&str]| {
+        fs::write(work.path().join("list"), list).unwrap();
+        let from = ["--files-from", "list"];
+        let output = modsig(&work, &[&key[..], &from, options].concat());
+        good(&output);
+        last_line(&output)
+    };
+    assert_eq!(of("tree/000/m0.ko\r\ntree/000/m1.ko\r\n", &[]), "2 signed");
+    let odd = "tree/000/a\nb.ko";
+    fs::write(work.path().join(odd), MODULE).unwrap();
+    assert_eq!(of(&format!("{odd}\0tree/000/m2.ko\0"), &["-0"]), "2 signed");
+}
+
+#[test]
+fn a_name_does_nothing_to_a_terminal() {
+    let work = set_up("p256");
+    let name = "e\u{1b}[2J\u{7}.ko";
+    fs::write(work.path().join(name), "no module").unwrap();
+    fs::write(work.path().join("\u{1b}c.ko"), MODULE).unwrap();
+    let verify = ["verify", "--cert", "c.pem", "."];
+    let sign = ["sign", "--key", "k.pem", "--cert", "c.pem", name];
+    for arguments in [&verify[..], &sign] {
+        let output = modsig(&work, arguments);
+        let all = [&output.stdout[..], &output.stderr].concat();
+        let is_harmless = |byte: &u8| *byte == b'\n' || !byte.is_ascii_control();
+        assert!(all.iter().all(is_harmless), "{output:?}");
+    }
+    fails(&modsig(&work, &sign), 1, "e\\u{1b}[2J\\u{7}.ko");
+}
+
 #[test]
 fn output_that_nobody_reads_is_no_failure_but_a_full_disk_is() {
     let work = tree(2000);

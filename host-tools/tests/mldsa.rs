@@ -13,11 +13,13 @@ use common::*;
 use modsig::verify::{check, trailer, Error, Flags, Hashes, KeyAlgorithm, Tree};
 use modsig_testing::ml_dsa::{self as other, Key};
 use modsig_tools::{
+    certificate::{CertificateIds, SignerIdForm},
+    digest::{digest_by_name, message_digest},
     keys,
     message::{self, SignerParts},
     ml_dsa,
     platform::{outcome, Host, Mode, NO_ML_DSA},
-    signer::{self, digest_by_name, message_digest, CertificateIds, SignerIdForm},
+    signer::{self},
 };
 use openssl::{
     cms::{CMSOptions, CmsContentInfo},

@@ -145,6 +145,49 @@ fn damaged_files_are_errors_and_stay() {
     }
 }
 
+/// Each has less than one module may have, and all together more than there is memory for.
+#[test]
+fn several_large_files_do_not_fill_the_memory_at_once() {
+    let work = set_up("p256");
+    let pack =
+        "head -c 600M /dev/zero | zstd -q -1 > tree/1.ko.zst; cd tree; truncate -s 1200M 5.ko
+        for n in 2 3 4; do cp 1.ko.zst $n.ko.zst; done; cp 5.ko 6.ko";
+    fs::create_dir(work.path().join("tree")).unwrap();
+    good(&run(&work, "sh", &["-c", pack]));
+    let limited = "ulimit -v 2900000; exec \"$@\"";
+    let verify = ["verify", "--jobs", "6", "--cert", "c.pem", "tree"];
+    let command = [&["-c", limited, "sh", MODSIG][..], &verify].concat();
+    let output = run(&work, "sh", &command);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.lines().last(), Some("6 unsigned"), "{output:?}");
+}
+
+/// A file of xz says in a few bytes how much memory unpacking takes.
+#[test]
+fn a_huge_dictionary_is_refused() {
+    let work = set_up("p256");
+    let pack = ["-k", "--check=crc32", "--lzma2=dict=1536MiB", "m.ko"];
+    good(&run(&work, "xz", &pack));
+    let command = [
+        &["-c", "ulimit -v 1000000; exec \"$@\"", "sh", MODSIG][..],
+        &sign("m.ko.xz"),
+    ]
+    .concat();
+    fails(
+        &run(&work, "sh", &command),
+        1,
+        "m.ko.xz: cannot be unpacked",
+    );
+    // The largest that xz itself takes without being asked for more.
+    good(&run(
+        &work,
+        "xz",
+        &["-k", "-f", "-9", "--check=crc32", "m.ko"],
+    ));
+    good(&modsig(&work, &sign("m.ko.xz")));
+}
+
 /// 4 GiB of zeros are a few hundred KiB packed.
 #[test]
 fn a_bomb_does_not_fill_the_memory() {

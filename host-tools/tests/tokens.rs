@@ -16,10 +16,7 @@ use std::{
 };
 
 use common::*;
-use modsig_tools::{
-    keys,
-    signer::{digest_by_name, Signer, SignerIdForm},
-};
+use modsig_tools::{certificate::SignerIdForm, digest::digest_by_name, keys, signer::Signer};
 use tempfile::TempDir;
 
 const PIN: &str = "87263541";

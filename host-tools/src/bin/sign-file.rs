@@ -15,12 +15,14 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use modsig_tools::{
+    certificate::SignerIdForm,
     commands::sign_file::Arguments,
     detached::SIGNATURE,
+    digest::digest_by_any_name,
     files::{self, Found, Pending},
     keys,
     module::{self, Module},
-    signer::{digest_by_name, Signer, SignerIdForm},
+    signer::{append, Signer},
 };
 
 fn main() -> ExitCode {
@@ -69,17 +71,21 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
                 SignerIdForm::IssuerAndSerial
             };
             let key_file = operand(1).context("wrong number of operands")?;
-            let digest = digest_by_name(&hash.to_string_lossy().to_lowercase())?;
+            let digest = digest_by_any_name(&hash.to_string_lossy())?;
             let (key, x509) = keys::pair(key_file, certificate, None)?;
-            Signer::new(key, &x509, digest, form)
-                .with_context(|| {
-                    format!(
-                        "{} with {}",
-                        keys::shown(key_file),
-                        keys::shown(certificate)
-                    )
-                })?
-                .message(content)?
+            let sign = || {
+                let signer = Signer::untried(key, &x509, digest, form)?;
+                let message = signer.message(content)?;
+                signer.vouch(&append(content, &message)?)?;
+                Ok::<_, anyhow::Error>(message)
+            };
+            sign().with_context(|| {
+                format!(
+                    "{} with {}",
+                    keys::shown(key_file),
+                    keys::shown(certificate)
+                )
+            })?
         }
     };
     if arguments.p7s || arguments.detached {

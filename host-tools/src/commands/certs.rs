@@ -9,9 +9,9 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use modsig::verify::{der::Reader, merkle::HASH_SIZE};
 use modsig_tools::{
+    certificate::{extension, is_authority, key_algorithm, CertificateIds},
     files,
     image::{self, Evidence, Hash, Hashes, Image, List},
-    signer::{key_algorithm, CertificateIds},
 };
 use openssl::{
     asn1::Asn1Time,
@@ -224,27 +224,6 @@ const USAGES: [&str; 9] = [
     "decipherOnly",
 ];
 
-/// The content of an extension, by the content bytes of its identifier.
-fn extension<'a>(der: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    let certificate = Reader::new(der).element(0x30).ok()?;
-    let mut tbs = certificate.reader().element(0x30).ok()?.reader();
-    while !tbs.is_empty() {
-        let field = tbs.any().ok()?;
-        if field.tag != 0xa3 {
-            continue;
-        }
-        let mut all = field.reader().element(0x30).ok()?.reader();
-        while !all.is_empty() {
-            let mut one = all.element(0x30).ok()?.reader();
-            if one.oid().ok()? == wanted {
-                one.optional(0x01).ok()?;
-                return Some(one.element(0x04).ok()?.content);
-            }
-        }
-    }
-    None
-}
-
 struct Description {
     subject: String,
     issuer: String,
@@ -274,9 +253,7 @@ impl Description {
             let set = (0..USAGES.len()).filter(is_set);
             set.map(|bit| USAGES[bit]).collect::<Vec<_>>()
         });
-        let is_ca = extension(&der, &[0x55, 0x1d, 0x13])
-            .and_then(|content| Reader::new(content).element(0x30).ok())
-            .is_some_and(|constraints| constraints.reader().boolean().unwrap_or(false));
+        let is_ca = is_authority(x509);
         let expired = x509.not_after() < now;
         let signs = |what| usage.as_ref().is_none_or(|usage| usage.contains(&what));
         let notes = [

@@ -14,9 +14,10 @@ use anyhow::{anyhow, bail, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
     detached::{Manifest, SIGNATURE},
+    digest::message_digest,
     files::{self, Found, Links, Pending},
     module::Module,
-    signer::{message_digest, Signer},
+    signer::Signer,
 };
 use openssl::hash::hash;
 use serde_json::json;

@@ -17,6 +17,8 @@ use modsig::verify::{
     DigestAlgorithm, Error, Flags, SignerId, Tree,
 };
 use modsig_tools::{
+    certificate::CertificateIds,
+    digest::{digest_by_name, message_digest},
     files::{self, Found, Stamp},
     generate::{name, Algorithm},
     image::{self, Area, List},
@@ -24,7 +26,6 @@ use modsig_tools::{
     one_time::{self, COMMON_NAME},
     parallel,
     platform::Host,
-    signer::{digest_by_name, message_digest, CertificateIds},
 };
 use openssl::{hash::hash, x509::X509};
 use serde_json::json;

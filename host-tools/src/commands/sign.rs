@@ -11,11 +11,13 @@ use std::{
 use anyhow::{bail, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
+    certificate::SignerIdForm,
     detached::SIGNATURE,
+    digest::digest_by_name,
     files::{Found, Links, Pending},
     keys,
     module::{self, Module},
-    signer::{digest_by_name, Signer, SignerIdForm},
+    signer::Signer,
 };
 use serde_json::json;
 

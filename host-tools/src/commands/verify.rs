@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use modsig::verify::{Error, Flags};
 use modsig_tools::{
     files::{self, Found, Links},
     image::{self, Evidence},
-    keys, ml_dsa,
+    keys,
     module::Module,
-    platform::{outcome, Host, Mode, NO_ML_DSA},
+    platform::{no_verdict, outcome, Host, Mode},
 };
 use serde_json::json;
 
@@ -78,12 +78,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done> {
     let checked = host.check(&opened.file, Flags::default());
-    // No verdict: the file may be good or bad.
-    ensure!(
-        checked.result != Err(NO_ML_DSA.into()),
-        "cannot be checked: {}",
-        ml_dsa::missing()
-    );
+    // The file may be good or bad.
+    if let Some(reason) = no_verdict(&checked.result) {
+        bail!(reason);
+    }
     ensure!(
         opened.misplaced == 0,
         "signed after it was packed, so that nobody looks for the signature, and some unpackers \

@@ -9,15 +9,15 @@ use std::{
 use anyhow::{bail, Context, Result};
 use modsig::verify::{cms, trailer, Checked, Error, Flags, SignerId, Tree};
 use modsig_tools::{
+    certificate::is_authority,
     files,
     image::{self, List},
     keys,
     machine::{Keys, Machine, Signatures},
-    message, ml_dsa,
+    message,
     module::Module,
-    platform::{outcome, Host, Mode, NO_ML_DSA},
+    platform::{no_verdict, outcome, Host, Mode},
     signer::strip,
-    store,
 };
 use openssl::{
     nid::Nid,
@@ -353,8 +353,8 @@ fn shell(word: &dyn Display) -> String {
 fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
     let file = &opened.file[..];
     let checked = scene.host.check(file, Flags::default());
-    if checked.result == Err(NO_ML_DSA.into()) {
-        bail!("cannot be checked: {}", ml_dsa::missing());
+    if let Some(reason) = no_verdict(&checked.result) {
+        bail!(reason);
     }
     let mut answer = Answer {
         signer: checked.signer.map(|signer| signer.to_string()),
@@ -614,7 +614,7 @@ fn has_issued(ca: &X509, id: &SignerId<'_>) -> bool {
         return false;
     };
     let name = ca.subject_name().to_der();
-    store::is_authority(ca) && name.is_ok_and(|name| name == message::tlv(0x30, issuer))
+    is_authority(ca) && name.is_ok_and(|name| name == message::tlv(0x30, issuer))
 }
 
 /// Where the signer's key was looked for, and what can be done so that it is found.

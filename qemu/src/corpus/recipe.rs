@@ -12,11 +12,13 @@ use modsig::verify::{
 };
 use modsig_testing::{ml_dsa, script::run};
 use modsig_tools::{
+    certificate::{CertificateIds, SignerIdForm},
     compression::Compression,
+    digest::{digest_by_name, message_digest},
     hashes::leaf,
     keys,
     message::{self, SignerParts},
-    signer::{self, digest_by_name, CertificateIds, Signer, SignerIdForm},
+    signer::{self, Signer},
 };
 use openssl::{
     cms::{CMSOptions, CmsContentInfo},
@@ -196,7 +198,7 @@ impl Pantry {
             // Signed attributes, with ML-DSA.
             ["sign", key, hash, "attributes"] => {
                 let algorithm = digest_by_name(hash)?;
-                let digest = signer::message_digest(algorithm).context("not in OpenSSL")?;
+                let digest = message_digest(algorithm).context("not in OpenSSL")?;
                 let attributes =
                     message::signed_attributes(&openssl::hash::hash(digest, &dish.content)?);
                 let form = SignerIdForm::IssuerAndSerial;

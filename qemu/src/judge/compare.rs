@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use modsig::verify::Error;
 
-use crate::verdict::compare::Verdict;
+use crate::verdict::{compare::Verdict, errno::errno_name};
 
 /// What the verifier in Rust is to the one in C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -283,8 +283,32 @@ pub fn numbers_may_differ(c: u32, rust: u32, reason: &str, documented: &Document
     c == rust || documented.names(reason)
 }
 
+/// Whether a kernel has done what its code on the host foresaw: `outcome` is what that said, `error` why.
+///
+/// Three things it cannot see: in what way a signature is wrong of which OpenSSL says that it is, what the
+/// loader finds wrong with a module that it was let have, and with data that it does not unpack.
+pub fn is_foreseen(
+    outcome: &str,
+    error: Option<&Error>,
+    rust: &Verdict,
+    is_compressed: bool,
+) -> bool {
+    let number = match rust {
+        Verdict::Loads => return outcome == "loads",
+        Verdict::Taints(_) => return outcome == "loads, taints",
+        Verdict::Refused(number) => errno_name(*number),
+    };
+    let wrong_in_some_way = matches!(
+        error,
+        Some(Error::CertificateSignature(_) | Error::EmbeddedSignature(_))
+    ) && ["EBADMSG", "EINVAL"].contains(&&*number);
+    let not_a_module = outcome.starts_with("loads") && number == "ENOEXEC";
+    number == outcome || wrong_in_some_way || not_a_module || is_compressed
+}
+
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     fn taints(letters: &str) -> Verdict {
@@ -443,6 +467,46 @@ mod tests {
         assert!(holes(Holes::Of6_12, &changed, &c, &rust)
             .iter()
             .any(|line| line.starts_with("hole Z")));
+    }
+
+    #[test]
+    fn a_kernel_that_does_something_else_than_its_code_on_the_host_is_found() {
+        let (rejected, message) = (Verdict::Refused(129), Verdict::Refused(74));
+        let certificate = Error::CertificateSignature(-129);
+        for (outcome, error, rust, is_foreseen_so) in [
+            ("loads", None, &Verdict::Loads, true),
+            ("loads", None, &taints("E"), false),
+            ("loads", None, &Verdict::Refused(8), true),
+            ("loads", None, &rejected, false),
+            ("loads, taints", Some(&Error::Unsigned), &taints("E"), true),
+            (
+                "loads, taints",
+                Some(&Error::Unsigned),
+                &Verdict::Loads,
+                false,
+            ),
+            ("EKEYREJECTED", Some(&Error::BadSignature), &rejected, true),
+            ("EKEYREJECTED", Some(&Error::BadSignature), &message, false),
+            (
+                "EKEYREJECTED",
+                Some(&Error::BadSignature),
+                &Verdict::Loads,
+                false,
+            ),
+            ("EKEYREJECTED", Some(&certificate), &message, true),
+            (
+                "EBADMSG",
+                Some(&Error::BadSignature),
+                &Verdict::Refused(8),
+                false,
+            ),
+        ] {
+            let found = is_foreseen(outcome, error, rust, false);
+            assert_eq!(found, is_foreseen_so, "{outcome}, {error:?}: {rust}");
+        }
+        // It does not unpack.
+        assert!(is_foreseen("loads", None, &Verdict::Refused(22), true));
+        assert!(!is_foreseen("EKEYREJECTED", None, &Verdict::Loads, true));
     }
 
     #[test]

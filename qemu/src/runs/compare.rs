@@ -16,7 +16,7 @@ use modsig_testing::{
     script::script,
     vm::{self, Arch},
 };
-use modsig_tools::platform::{Host, Mode};
+use modsig_tools::platform::{outcome as foreseen, Host, Mode};
 
 use super::{instruments, outcome::Outcome};
 use crate::{
@@ -160,17 +160,23 @@ impl Comparison<'_> {
     }
 }
 
-/// The reason for which the kernel's code on the host refuses a file, or lets it in with taint.
-fn reason(corpus: &Corpus, host: &Host, case: &Case) -> String {
+/// The reason for which the kernel's code on the host refuses a file, or lets it in with taint; and whether
+/// the kernel did with it what that code foresaw, in every mode.
+fn reason(corpus: &Corpus, host: &Host, case: &Case, rust: &[Verdict]) -> (String, bool) {
     let flags = Flags {
         ignore_modversions: case.flags & 1 != 0,
         ignore_vermagic: case.flags & 2 != 0,
     };
     let file = case.unpacked.clone().unwrap_or_else(|| corpus.octets(case));
-    match host.check(&file, flags).result {
-        Ok(()) => "none".to_owned(),
-        Err(error) => judge::reason(&error),
-    }
+    let checked = host.check(&file, flags);
+    let error = checked.result.as_ref().err();
+    let is_foreseen = MODES.into_iter().zip(rust).all(|(mode, rust)| {
+        judge::is_foreseen(foreseen(&checked, mode), error, rust, case.flags & 4 != 0)
+    });
+    (
+        error.map_or_else(|| "none".to_owned(), judge::reason),
+        is_foreseen,
+    )
 }
 
 /// Says what came of it; whether Rust was nowhere weaker, and stricter only where it is said to be.
@@ -199,7 +205,7 @@ fn report(
             verdicts.iter().map(|mode| mode[index].clone()).collect()
         };
         let (of_c, of_rust) = (of(c), of(rust));
-        let reason = reason(corpus, host, case);
+        let (reason, is_foreseen) = reason(corpus, host, case, &of_rust);
         for (c, rust) in of_c.iter().zip(&of_rust) {
             if let (Verdict::Refused(one), Verdict::Refused(other)) = (c, rust) {
                 if one != other {
@@ -216,6 +222,12 @@ fn report(
             each.collect::<Vec<_>>().join("/")
         };
         let verdicts = format!("C {}, Rust {}", joined(&of_c), joined(&of_rust));
+        if !is_foreseen {
+            broken.push(format!(
+                "{}: {verdicts}, and not what its code says on the host: {reason}",
+                case.name
+            ));
+        }
         let relation = judge::relate_all(&of_c, &of_rust);
         listing += &format!("{relation:?}; {}; {verdicts}; {reason}\n", case.name);
         match relation {

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
+    certificate::{CertificateIds, SignerIdForm},
+    digest::message_digest,
     keys,
     message::{self, algorithm, sequence, tlv, SignerParts},
-    signer::{self, CertificateIds, SignerIdForm},
 };
 use openssl::{
     bn::{BigNum, BigNumContext},
@@ -100,8 +101,8 @@ pub fn certificate_algorithm<T: HasPublic>(key: &PKey<T>, digest: DigestAlgorith
 
 /// Signs bytes.
 pub fn sign(key: &PKey<Private>, digest: DigestAlgorithm, octets: &[u8]) -> Result<Vec<u8>> {
-    let digest = signer::message_digest(digest)
-        .with_context(|| format!("this OpenSSL has no {}", digest.name()))?;
+    let digest =
+        message_digest(digest).with_context(|| format!("this OpenSSL has no {}", digest.name()))?;
     Ok(Signer::new(digest, key)?.sign_oneshot_to_vec(octets)?)
 }
 

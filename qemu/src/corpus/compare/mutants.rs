@@ -4,7 +4,7 @@
 
 use anyhow::{ensure, Context, Result};
 use modsig::verify::DigestAlgorithm;
-use modsig_tools::signer::SignerIdForm;
+use modsig_tools::certificate::SignerIdForm;
 
 use super::{
     craft::Message,

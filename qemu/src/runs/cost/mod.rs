@@ -40,9 +40,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{bail, ensure, Context, Result};
 use modsig::verify::trailer::{self, MARKER};
 use modsig_tools::{
+    certificate::{CertificateIds, SignerIdForm},
+    digest::digest_by_name,
     keys,
     message::{self, SignerParts},
-    signer::{self, digest_by_name, CertificateIds, Signer, SignerIdForm},
+    signer::{self, Signer},
 };
 use serde::Serialize;
 

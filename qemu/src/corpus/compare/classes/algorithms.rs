@@ -5,8 +5,8 @@
 use anyhow::{Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
+    certificate::SignerIdForm::IssuerAndSerial,
     message::{algorithm, ecdsa_algorithm, rsa_algorithm},
-    signer::SignerIdForm::IssuerAndSerial,
 };
 
 use crate::corpus::compare::{

@@ -5,8 +5,8 @@
 use anyhow::{Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
+    certificate::SignerIdForm::{IssuerAndSerial, SubjectKeyId},
     message::{algorithm, sequence, tlv, SignerParts},
-    signer::SignerIdForm::{IssuerAndSerial, SubjectKeyId},
 };
 use openssl::{
     bn::{BigNum, BigNumContext},
