@@ -23,6 +23,7 @@ pub mod generate;
 pub mod hashes;
 pub mod image;
 pub mod keys;
+pub mod loader;
 pub mod machine;
 pub mod memory;
 pub mod message;

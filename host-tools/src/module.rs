@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use anyhow::{ensure, Context, Result};
 
-use crate::{compression::Compression, message, signer::strip};
+use crate::{compression::Compression, loader::Loadable, message, signer::strip};
 
 /// A module as it is given to the kernel, out of whatever it is packed in.
 #[derive(Debug)]
@@ -53,6 +53,13 @@ impl<'a> Module<'a> {
             "not a kernel module (not an ELF file)"
         );
         Ok(strip(&self.file))
+    }
+
+    /// The same, of a module that a loader would go on with.
+    pub fn loadable(&self) -> Result<(&[u8], usize)> {
+        let (content, count) = self.unsigned()?;
+        Loadable::read(content)?;
+        Ok((content, count))
     }
 
     /// What is written for a file of these parts: packed as this one was.

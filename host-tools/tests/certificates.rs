@@ -21,7 +21,7 @@ use tempfile::TempDir;
 const MAKE: &str = r#"
 set -e
 req() { name=$1; shift; openssl req -new -x509 -key "k-$name.pem" -subj "/CN=$name" -days 3650 -out "c-$name.pem" "$@"; }
-key() { name=$1; shift; openssl genpkey -out "k-$name.pem" "$@"; }
+key() { name=$1; shift; openssl genpkey -out "k-$name.pem" "$@" 2>> log; }
 ec() { key "$1" -algorithm EC -pkeyopt ec_paramgen_curve:"$2" -pkeyopt ec_param_enc:"${3:-named_curve}"; }
 for bits in 1024 2048 2304 3072 4096; do key rsa$bits -algorithm RSA -pkeyopt rsa_keygen_bits:$bits; req rsa$bits; done
 for curve in P-192 P-224 P-256 P-384 P-521 secp256k1 brainpoolP256r1; do ec $curve $curve; req $curve; done
@@ -42,14 +42,16 @@ extension nothing 'subjectKeyIdentifier=none'
 extension key-id-1 subjectKeyIdentifier=01
 extension key-id-127 subjectKeyIdentifier=$(printf '%0254d' 1)
 extension key-id-128 subjectKeyIdentifier=$(printf '%0256d' 1)
+extension key-id-129 subjectKeyIdentifier=$(printf '%0258d' 1)
 extension no-key-id 2.5.29.14=DER:0400
 extension odd-usage 2.5.29.15=DER:0300
 extension unknown 1.2.3.4=critical,ASN1:UTF8String:x
 copy no-name; req no-name -subj /
 copy utf8; req utf8 -utf8 -subj '/CN=Müller'
 copy long; req long -days 900000
-copy other; openssl req -new -key k-rsa3072.pem -subj /CN=other -out other.csr
-openssl x509 -req -in other.csr -signkey k-rsa3072.pem -force_pubkey k-other.pem -days 9 -out c-other.pem
+copy other; openssl pkey -in k-other.pem -pubout -out other.pub
+openssl req -new -key k-rsa3072.pem -subj /CN=other -out other.csr
+openssl x509 -req -in other.csr -signkey k-rsa3072.pem -force_pubkey other.pub -days 9 -out c-other.pem
 openssl x509 -req -in other.csr -CA c-ca.pem -CAkey k-ca.pem -CAcreateserial -days 9 -out c-issued.pem
 "#;
 
@@ -85,7 +87,7 @@ int main(void)
 	if (to)
 		fclose(to);
 	sync();
-	reboot(RB_POWER_OFF);
+	reboot(RB_AUTOBOOT);
 	return 0;
 }
 "#;
@@ -107,7 +109,7 @@ fn asked(work: &TempDir, series: &str, certificates: &[String]) -> BTreeMap<Stri
     let console = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("certificates-{series}"));
     let said = vm::run(
         vm::arch("x86_64").unwrap(),
-        &kernel(series, "x86_64", "permissive").join("image"),
+        &kernel(series, "x86_64", "permissive").join("kernel"),
         &files.finish(),
         "",
         &console,
@@ -128,9 +130,8 @@ fn a_certificate_is_one_if_a_kernel_takes_it() {
     let mut names = vec![];
     for entry in fs::read_dir(work.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if let Some(name) = name.strip_prefix("c-") {
-            names.push(name.strip_suffix(".pem").unwrap().to_owned());
-        }
+        let name = name.strip_prefix("c-");
+        names.extend(name.and_then(|name| Some(name.strip_suffix(".pem")?.to_owned())));
     }
     assert!(names.len() > 40, "{names:?}");
     let mut wrong = vec![];
@@ -148,8 +149,13 @@ fn a_certificate_is_one_if_a_kernel_takes_it() {
             let certificate = keys::certificate(&path).unwrap();
             let trusted = Host::new(tree).trust(&certificate);
             taken += usize::from(number == 0);
-            if trusted.is_ok() != (number == 0) {
-                wrong.push(format!("{series}: {name}: the kernel says {number}, here {trusted:?}"));
+            // C takes its length for another one, and files it under a name that nobody can give
+            // (Documentation/differences.md).
+            let is_misread = name == "key-id-128" && number == 0 && trusted.is_err();
+            if trusted.is_ok() != (number == 0) && !is_misread {
+                wrong.push(format!(
+                    "{series}: {name}: the kernel says {number}, here {trusted:?}"
+                ));
             }
         }
         assert!((10..35).contains(&taken), "{taken}");
@@ -158,15 +164,41 @@ fn a_certificate_is_one_if_a_kernel_takes_it() {
 
     // And nobody signs with one that none takes, nor calls good what it signed.
     fs::write(work.path().join("m.ko"), MODULE).unwrap();
-    for name in ["P-224", "secp256k1", "rsa2304", "explicit", "compressed", "signed-pss"] {
+    for name in [
+        "P-224",
+        "secp256k1",
+        "rsa2304",
+        "explicit",
+        "compressed",
+        "signed-pss",
+    ] {
         let (key, cert) = (format!("k-{name}.pem"), format!("c-{name}.pem"));
         let sign = ["sign", "--key", &key, "--cert", &cert, "m.ko"];
         let cannot = "no kernel takes this certificate into a keyring: ";
         fails(&modsig(&work, &sign), 2, cannot);
-        fails(&run(&work, SIGN_FILE, &["sha256", &key, &cert, "m.ko"]), 1, cannot);
-        fails(&modsig(&work, &["verify", "--cert", &cert, "m.ko"]), 2, cannot);
+        fails(
+            &run(&work, SIGN_FILE, &["sha256", &key, &cert, "m.ko"]),
+            1,
+            cannot,
+        );
+        fails(
+            &modsig(&work, &["verify", "--cert", &cert, "m.ko"]),
+            2,
+            cannot,
+        );
         assert_eq!(module(&work), MODULE);
     }
-    let ed = ["sign", "--key", "k-ED25519.pem", "--cert", "c-ED25519.pem", "m.ko"];
-    fails(&modsig(&work, &ed), 2, "ED25519: no kernel verifies modules with such a key");
+    let ed = [
+        "sign",
+        "--key",
+        "k-ED25519.pem",
+        "--cert",
+        "c-ED25519.pem",
+        "m.ko",
+    ];
+    fails(
+        &modsig(&work, &ed),
+        2,
+        "ED25519: no kernel verifies modules with such a key",
+    );
 }

@@ -21,7 +21,7 @@ use std::{
 };
 
 use common::*;
-use linked::{module, Linked, Places, VERMAGIC};
+use linked::{module, module_for, Linked, Places, VERMAGIC};
 use modsig::verify::trailer::{self, Kind};
 use modsig_tools::{
     compression::Compression,
@@ -51,7 +51,7 @@ fn build_of(kernel: &Linked) -> TempDir {
     fs::create_dir(work.path().join("lib")).unwrap();
     let mut order = String::new();
     for number in 0..MODULES {
-        let content = module(VERMAGIC, &format!("module {number}"));
+        let content = module_for(kernel.machine, VERMAGIC, &format!("module {number}"));
         fs::write(work.path().join(path(number)), content).unwrap();
         order += &format!("lib/m{number}.o\n");
     }
@@ -498,8 +498,11 @@ fn one_bad_module_and_nothing_is_written() {
             false,
         ),
         (
-            MODULE.to_vec(),
-            "m2.ko: not a kernel module (it has no vermagic)",
+            module(VERMAGIC, "")
+                .iter()
+                .map(|byte| if *byte == b'v' { b'w' } else { *byte })
+                .collect(),
+            "m2.ko: it does not say which kernel it is for (no vermagic)",
             false,
         ),
         (

@@ -70,7 +70,9 @@ impl Bench for Hashes {
         let original = trees.cached("original");
         fs::copy(kernel.join("vmlinux"), &original)?;
         let module = fs::read(trees.path("plain").join(&trees.modules[0]))?;
-        let vermagic = image::vermagic(&module).context("a module without vermagic")?;
+        let vermagic = Loadable::read(&module)?
+            .vermagic()
+            .context("a module without vermagic")?;
         write!(File::options().append(true).open(original)?, "{vermagic}\0")?;
         Ok(Hashes {
             trees,

@@ -56,7 +56,7 @@ fn attach(
     let original = found.read(buffer)?;
     let named = || path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
-    let (module, replaced) = opened.unsigned().with_context(named)?;
+    let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
     let signature = signature_path(&match directory {
         Some(directory) => directory.join(&found.name),

@@ -93,7 +93,7 @@ fn identity(path: &Path) -> Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Fails if the kernel is not the one of modules that say this of themselves (`image::vermagic`).
+/// Fails if the kernel is not the one of modules that say this of themselves (`Loadable::vermagic`).
 ///
 /// The loader compares this string, so there is a kernel that has it.
 pub(crate) fn is_kernel_of<'a>(

@@ -19,6 +19,7 @@ use modsig_tools::{
     files::{self, Found, Missing, Stamp},
     hashes::{leaf, position, Entry, Gone, State, Tree},
     image::{self, Vmlinux},
+    loader::Loadable,
     module::Module,
     parallel,
     platform::Host,
@@ -203,8 +204,9 @@ impl Build<'_> {
             strip(content).1 == 0 && opened.misplaced == 0,
             "it is signed with a key; take the signature off (modsig strip), or leave it out"
         );
-        let vermagic = image::vermagic(content)
-            .context("not a kernel module (it has no vermagic); build it again")?;
+        let vermagic = Loadable::read(content)?
+            .vermagic()
+            .context("it does not say which kernel it is for (no vermagic); build it again")?;
         let hash = leaf(position, content);
         if let Some(proof) = proof {
             ensure!(

@@ -38,7 +38,7 @@ pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> 
         files::read_into(&found.path, buffer)?;
         let named = || found.path.display().to_string();
         let opened = Module::open(buffer).with_context(named)?;
-        let (module, _) = opened.unsigned().with_context(named)?;
+        let (module, _) = opened.loadable().with_context(named)?;
         Ok((hash(algorithm, module)?.to_vec(), found.name.clone()))
     };
     let code = modules.each(found, digest_of, |next| {

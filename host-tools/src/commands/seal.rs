@@ -22,6 +22,7 @@ use modsig_tools::{
     files::{self, Found, Stamp},
     generate::{name, Algorithm},
     image::{self, Area, List},
+    loader::Loadable,
     module::{self, Module},
     one_time::{self, COMMON_NAME},
     parallel,
@@ -204,8 +205,9 @@ fn look_at_all(
             if !arguments.replace {
                 is_ours_to_replace(&opened, &issuer)?;
             }
-            let vermagic = image::vermagic(content)
-                .context("not a kernel module (it has no vermagic); build it again")?;
+            let vermagic = Loadable::read(content)?
+                .vermagic()
+                .context("it does not say which kernel it is for (no vermagic); build it again")?;
             let algorithm = message_digest(digest).with_context(|| {
                 format!("{} cannot be used to sign modules here", digest.name())
             })?;

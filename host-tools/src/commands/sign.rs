@@ -143,7 +143,7 @@ fn sign(
     let original = found.read(buffer)?;
     let named = || path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
-    let (module, replaced) = opened.unsigned().with_context(named)?;
+    let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
     if arguments.only_missing && opened.misplaced == 0 && signer.has_signed(&opened.file) {
         let json = json!({ "signed": true, "replaced": 0 });

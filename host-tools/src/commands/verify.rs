@@ -8,8 +8,10 @@ use modsig_tools::{
     files::{self, Found, Links},
     image::{self, Evidence},
     keys,
+    loader::{Loadable, Loader},
     module::Module,
     platform::{no_verdict, outcome, Host, Mode},
+    signer::strip,
 };
 use serde_json::json;
 
@@ -32,14 +34,19 @@ pub(crate) struct Arguments {
     /// Do not count an unsigned module as bad
     #[arg(long)]
     allow_unsigned: bool,
+    /// Do not look at which kernel a module is built for, only at its signature
+    #[arg(long, requires = "kernel")]
+    any_release: bool,
     #[command(flatten)]
     modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
+    let mut loader = None;
     if let Some(path) = &arguments.kernel {
         let image = image::read(path)?;
+        loader = Some(image.loader()).filter(|_| !arguments.any_release);
         let named = || path.display().to_string();
         if image.evidence == Evidence::Nothing && image.accepts_keys() {
             let none = "no certificates found in it; modsig certs says what that may mean";
@@ -72,11 +79,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             files::read_into(path, buffer)?;
             let named = || path.display().to_string();
             let opened = Module::open(buffer).with_context(named)?;
-            verify(&host, &opened, arguments.allow_unsigned).with_context(named)
+            verify(&host, loader.as_ref(), &opened, arguments.allow_unsigned).with_context(named)
         })
 }
 
-fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done> {
+fn verify(
+    host: &Host,
+    loader: Option<&Loader>,
+    opened: &Module<'_>,
+    allow_unsigned: bool,
+) -> Result<Done> {
     let checked = host.check(&opened.file, Flags::default());
     // The file may be good or bad.
     if let Some(reason) = no_verdict(&checked.result) {
@@ -89,8 +101,22 @@ fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done
     );
     let [permissive, enforcing, lockdown] =
         [Mode::Permissive, Mode::Enforcing, Mode::Lockdown].map(|mode| outcome(&checked, mode));
+    // The loader looks at the rest of a module once its signature is good enough.
+    let unloadable = match Loadable::read(strip(&opened.file).0) {
+        Ok(module) => loader.and_then(|loader| loader.refuses(&module)),
+        Err(error) => Some(format!("{error:#}")),
+    };
+    let or_not = |outcome: &'static str| match &unloadable {
+        Some(_) if outcome.starts_with("loads") => "ENOEXEC",
+        _ => outcome,
+    };
+    let [permissive, enforcing, lockdown] = [permissive, enforcing, lockdown].map(or_not);
     let signer = checked.signer.map(|signer| signer.to_string());
-    let reason = checked.result.err().map(|error| error.to_string());
+    let mut reason = checked.result.err().map(|error| error.to_string());
+    if let Some(unloadable) = &unloadable {
+        let signature = reason.map(|reason| format!("; {reason}"));
+        reason = Some(format!("{unloadable}{}", signature.unwrap_or_default()));
+    }
     let by_hash = checked.result.is_ok() && checked.signer.is_none();
     let mut text = match &reason {
         Some(reason) => reason.clone(),
@@ -110,6 +136,7 @@ fn verify(host: &Host, opened: &Module<'_>, allow_unsigned: bool) -> Result<Done
         "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
     });
     Ok(match checked.result {
+        _ if unloadable.is_some() => Done::bad(text, json),
         Ok(()) => Done::good("good", text, json),
         Err(Error::Unsigned) if allow_unsigned => Done::good("unsigned", text, json),
         Err(Error::Unsigned) => Done {

@@ -13,6 +13,7 @@ use modsig_tools::{
     files,
     image::{self, List},
     keys,
+    loader::{Loadable, Loader},
     machine::{Keys, Machine, Signatures},
     message,
     module::Module,
@@ -49,9 +50,9 @@ pub(crate) struct Arguments {
 #[derive(Default)]
 struct Scene {
     host: Host,
+    loader: Loader,
     /// How the kernel is set up; several if that is not known.
     modes: Vec<Mode>,
-    release: Option<String>,
     /// Certificates that are trusted, and by what.
     trusted: Vec<(String, X509)>,
     keys: Option<Keys>,
@@ -111,7 +112,7 @@ fn find(module: &str, machine: &Machine, scene: &Scene) -> Result<PathBuf> {
     if module.contains('/') || path.is_file() {
         return Ok(path.into());
     }
-    let release = match &scene.release {
+    let release = match &scene.loader.release {
         Some(release) => release.clone(),
         None => machine.release()?,
     };
@@ -141,7 +142,7 @@ fn elsewhere(arguments: &Arguments) -> Result<Scene> {
 fn here(machine: &Machine) -> Result<Scene> {
     let mut scene = Scene::default();
     let release = machine.release()?;
-    scene.release = Some(release.clone());
+    scene.loader.release = Some(release.clone());
     match machine.image(&release) {
         Some(path) => {
             if let Err(error) = scene.image(&path) {
@@ -217,7 +218,11 @@ impl Scene {
                 self.trusted.push((path.display().to_string(), x509));
             }
         }
-        self.release = image.release.or(self.release.take());
+        let loader = image.loader();
+        self.loader = Loader {
+            release: loader.release.clone().or(self.loader.release.take()),
+            ..loader
+        };
         Ok(())
     }
 
@@ -314,6 +319,8 @@ fn octets(digits: &str) -> Vec<u8> {
 #[derive(Default)]
 struct Answer {
     loads: bool,
+    /// Why the loader refuses it, whatever its signature.
+    unloadable: Option<String>,
     verdict: String,
     reason: Option<String>,
     signer: Option<String>,
@@ -361,18 +368,23 @@ fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
         reason: checked.result.err().map(|error| error.to_string()),
         ..Answer::default()
     };
-    if !file.starts_with(b"\x7fELF") {
-        answer.say("it is not a module (not an ELF file), whatever its signature");
-        answer.advise("install the package that it is from again, or build it again");
-    }
-    if let (Some(release), Some(built_for)) = (&scene.release, built_for(file)) {
-        if built_for != *release {
-            answer.say(format!(
-                "it is built for Linux {built_for}, and this is {release}: unless the kernel is told to ignore that, it does not load (ENOEXEC), whatever its signature"
-            ));
-            answer.advise(format!(
-                "install or build it for {release}; that one will be signed for it"
-            ));
+    match Loadable::read(strip(file).0) {
+        Err(error) => {
+            answer.unloadable = Some(format!("{error:#}"));
+            answer.say(format!("{error:#}"));
+        }
+        Ok(module) => {
+            if let Some(reason) = scene.loader.refuses(&module) {
+                answer.say(format!(
+                    "{reason}: the loader refuses it (ENOEXEC), whatever its signature"
+                ));
+                answer.unloadable = Some(reason);
+                let release = scene.loader.release.as_deref();
+                answer.advise(format!(
+                    "install or build it for {}; that one will be signed for it",
+                    release.unwrap_or("this kernel")
+                ));
+            }
         }
     }
     if let Some(compression) = opened.compression {
@@ -410,21 +422,24 @@ fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
             "it was signed {signatures} times. Only the last signature counts, and for it the others are a part of the module"
         ));
     }
-    verdict(&checked, file, scene, &mut answer);
+    verdict(&checked, scene, &mut answer);
     Ok(answer)
 }
 
 /// What the kernel makes of it.
-fn verdict(checked: &Checked<'_>, file: &[u8], scene: &Scene, answer: &mut Answer) {
+fn verdict(checked: &Checked<'_>, scene: &Scene, answer: &mut Answer) {
     let outcomes: Vec<_> = scene
         .modes
         .iter()
-        .map(|&mode| (mode, outcome(checked, mode)))
+        .map(|&mode| match (outcome(checked, mode), &answer.unloadable) {
+            (loads, Some(_)) if loads.starts_with("loads") => (mode, "ENOEXEC"),
+            (outcome, _) => (mode, outcome),
+        })
         .collect();
     let all_load = outcomes
         .iter()
         .all(|(_, outcome)| outcome.starts_with("loads"));
-    answer.loads = all_load && scene.closed.is_none() && file.starts_with(b"\x7fELF");
+    answer.loads = all_load && scene.closed.is_none() && answer.unloadable.is_none();
     if let Some(closed) = scene.closed {
         answer.say(closed);
     }
@@ -448,12 +463,15 @@ fn verdict(checked: &Checked<'_>, file: &[u8], scene: &Scene, answer: &mut Answe
         true => format!("does not load: {outcome}"),
         false => outcome.to_owned(),
     };
-    answer.verdict = if scene.closed.is_some() || !file.starts_with(b"\x7fELF") {
-        "does not load".to_owned()
-    } else {
-        refused(&said)
+    answer.verdict = match scene.closed {
+        Some(_) => "does not load".to_owned(),
+        None => refused(&said),
     };
-    if let Some(reason) = &answer.reason {
+    let reason = answer
+        .unloadable
+        .as_ref()
+        .filter(|_| said.contains("ENOEXEC"));
+    if let Some(reason) = reason.or(answer.reason.as_ref()) {
         answer.verdict += &format!(" ({reason})");
     }
     if answer.loads && checked.result.is_err() && !scene.modes.is_empty() {
@@ -706,9 +724,4 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
     }
     answer
         .advise("or build the kernel with the signer's certificate in CONFIG_SYSTEM_TRUSTED_KEYS");
-}
-
-/// The release that a module says it is built for.
-fn built_for(file: &[u8]) -> Option<&str> {
-    image::vermagic(file)?.split(' ').next()
 }

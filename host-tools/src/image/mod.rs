@@ -24,7 +24,10 @@ pub use self::{
     extra::Area,
     root::{Hashes, Vmlinux},
 };
-use crate::platform::Host;
+use crate::{
+    loader::{self, Loader},
+    platform::Host,
+};
 
 /// The largest image, or part of one, that is read: no kernel has as much.
 const LIMIT: u64 = 1 << 30;
@@ -123,6 +126,8 @@ pub struct Image {
     pub machine: Machine,
     /// The kernel's release, if it says so.
     pub release: Option<String>,
+    /// What its own modules say that they are built for, if that was found.
+    pub vermagic: Option<String>,
     /// How the certificates were found.
     pub evidence: Evidence,
     /// The certificates, in the order of the lists.
@@ -137,6 +142,23 @@ impl Image {
     /// Whether it takes modules for a key's sake.
     pub fn accepts_keys(&self) -> bool {
         self.hashes.is_none_or(|hashes| hashes.keys)
+    }
+
+    /// What its module loader compares modules with.
+    pub fn loader(&self) -> Loader {
+        let number = match self.machine {
+            Machine::X86 => object::elf::EM_X86_64,
+            Machine::Arm64 => object::elf::EM_AARCH64,
+        };
+        Loader {
+            machine: Some(loader::Machine {
+                number,
+                is_64: true,
+                is_big_endian: false,
+            }),
+            release: self.release.clone(),
+            vermagic: self.vermagic.clone(),
+        }
     }
 
     /// Makes a host trust and refuse what a kernel of this image does. Returns what that kernel
@@ -273,6 +295,8 @@ pub fn read(path: &Path) -> Result<Image> {
         Ok(Image {
             layers: names,
             machine: kernel.machine,
+            vermagic: release(&kernel.segments)
+                .and_then(|release| vermagic(&kernel.segments, &release)),
             release: release(&kernel.segments),
             evidence: found.evidence,
             certificates: found.certificates,
@@ -281,16 +305,6 @@ pub fn read(path: &Path) -> Result<Image> {
         })
     };
     open().with_context(|| path.display().to_string())
-}
-
-/// What a module says that it is built for: release and configuration of a kernel.
-pub fn vermagic(module: &[u8]) -> Option<&str> {
-    const FIELD: &[u8] = b"vermagic=";
-    let place = elf::section(&module, ".modinfo").ok()??;
-    let info = module.get(usize::try_from(place.start).ok()?..usize::try_from(place.end).ok()?)?;
-    let mut fields = info.split(|&octet| octet == 0);
-    let value = fields.find_map(|field| field.strip_prefix(FIELD))?;
-    std::str::from_utf8(value).ok()
 }
 
 /// Whether somewhere in a file that is not packed stands this string, by itself.
@@ -324,6 +338,34 @@ fn release(segments: &[Segment]) -> Option<String> {
             // The banner, and not its format ("%s").
             let good = word.first()?.is_ascii_digit() && word.iter().all(u8::is_ascii_graphic);
             good.then(|| String::from_utf8_lossy(word).into_owned())
+        })
+    })
+}
+
+/// What this kernel's modules say that they are built for (include/linux/vermagic.h): the release, a
+/// space, and words that tell its configuration.
+fn vermagic(segments: &[Segment], release: &str) -> Option<String> {
+    const WORDS: [&str; 7] = [
+        "SMP",
+        "preempt",
+        "preempt_rt",
+        "mod_unload",
+        "modversions",
+        "aarch64",
+        "riscv",
+    ];
+    let wanted = format!("{release} ");
+    segments.iter().find_map(|segment| {
+        memmem::find_iter(&segment.octets, &wanted).find_map(|at| {
+            let rest = &segment.octets[at..];
+            let text = &rest[..memchr::memchr(0, &rest[..rest.len().min(256)])?];
+            let text = std::str::from_utf8(text).ok()?;
+            let is_text = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+            // The banner, too, has the release in it.
+            let is_alone = at == 0 || !is_text(segment.octets[at - 1]);
+            let mut words = text[wanted.len()..].split(' ');
+            let is_known = text == wanted || words.any(|word| WORDS.contains(&word));
+            (is_alone && is_known && text.bytes().all(is_text)).then(|| text.to_owned())
         })
     })
 }

@@ -199,18 +199,29 @@ impl Linked {
 
 /// A module that says this of itself, unlike others with another text.
 pub fn module(vermagic: &str, text: &str) -> Vec<u8> {
+    module_for(62, vermagic, text)
+}
+
+/// The same for another machine (`e_machine`).
+pub fn module_for(machine: u16, vermagic: &str, text: &str) -> Vec<u8> {
     let mut out = vec![0; 64];
     let info = [b"license=GPL\0vermagic=", vermagic.as_bytes(), b"\0"].concat();
     out.extend(&info);
     let names_at = out.len();
-    let names = b"\0.modinfo\0";
+    let names = b"\0.modinfo\0.gnu.linkonce.this_module\0";
     out.extend(names);
+    // One symbol, which is none.
+    align(&mut out, 8);
+    let symbols = out.len();
+    out.extend([0; 24]);
     out.extend(text.as_bytes());
     align(&mut out, 8);
     let at = out.len() as u64;
     out.extend(section(0, 0, 0, 0, 0, 0));
     out.extend(section(1, 1, 0, 64, info.len(), 0));
     out.extend(section(0, 3, 0, names_at, names.len(), 0));
-    out[..64].copy_from_slice(&header(1, 62, 0, 3, 2, at));
+    out.extend(section(10, 1, 0, symbols, 24, 0));
+    out.extend(section(0, 2, 0, symbols, 24, 2));
+    out[..64].copy_from_slice(&header(1, machine, 0, 5, 2, at));
     out
 }

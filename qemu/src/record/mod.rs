@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Result;
 use modsig_testing::results::{write, Stamp};
-use modsig_tools::image;
+use modsig_tools::loader::Loadable;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -81,7 +81,8 @@ impl Record {
     pub fn add_kernel(&mut self, kernel: &Kernel, flavour: &str) {
         kernel.series.name().clone_into(&mut self.series);
         if let Ok(module) = fs::read(kernel.directory.join("modules/test_module.ko")) {
-            let release = image::vermagic(&module).and_then(|magic| magic.split(' ').next());
+            let module = Loadable::read(&module);
+            let release = module.as_ref().ok().and_then(Loadable::release);
             self.release = release.map(str::to_owned);
         }
         self.sizes.push(Sizes::read(&kernel.directory, flavour));

@@ -229,7 +229,7 @@ CONFIG_A=y
 $ make -s \\
 > all
 $ modsig verify x
-x: not signed, 12 octets
+x: not signed, 12 bytes
 [exit 1]
 $ boot image root
 # insmod /x.ko

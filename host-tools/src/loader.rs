@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module loader reads of a module, whatever its signature: whether it is one at all
+//! (`elf_validity_cache_copy()` of kernel/module/main.c), and which kernel it is for
+//! (`check_modinfo()`). All that is refused here is refused with ENOEXEC.
+
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use object::{
+    elf::{self, FileHeader32, FileHeader64},
+    read::elf::{FileHeader, SectionHeader},
+    Endianness,
+};
+
+/// A module that a loader would go on with.
+#[derive(Clone, Copy, Debug)]
+pub struct Loadable<'a> {
+    machine: Machine,
+    info: &'a [u8],
+    has_versions: bool,
+}
+
+/// What a module or a kernel runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// `e_machine` of its ELF files.
+    pub number: u16,
+    /// Whether addresses have 64 bits.
+    pub is_64: bool,
+    /// Whether numbers begin with their highest byte.
+    pub is_big_endian: bool,
+}
+
+impl Machine {
+    /// As the kernel's Makefile names it.
+    pub fn name(self) -> String {
+        let name = match (self.number, self.is_64) {
+            (elf::EM_X86_64, _) => "x86_64",
+            (elf::EM_AARCH64, _) => "arm64",
+            (elf::EM_386, _) => "32-bit x86",
+            (elf::EM_ARM, _) => "32-bit ARM",
+            (elf::EM_RISCV, true) => "riscv64",
+            (elf::EM_RISCV, false) => "riscv32",
+            (elf::EM_PPC64, _) if self.is_big_endian => "ppc64",
+            (elf::EM_PPC64, _) => "ppc64le",
+            (elf::EM_S390, _) => "s390x",
+            (elf::EM_LOONGARCH, _) => "loongarch64",
+            (elf::EM_MIPS, _) => "MIPS",
+            (other, _) => return format!("machine {other} (e_machine)"),
+        };
+        name.to_owned()
+    }
+}
+
+/// The section that is the module's own structure.
+const THIS_MODULE: &[u8] = b".gnu.linkonce.this_module";
+
+impl<'a> Loadable<'a> {
+    /// Reads a module without its signature.
+    ///
+    /// # Errors
+    ///
+    /// If no loader would go on with it.
+    pub fn read(file: &'a [u8]) -> Result<Self> {
+        ensure!(!file.is_empty(), "the file is empty; build it again");
+        ensure!(
+            file.starts_with(&elf::ELFMAG),
+            "not a kernel module (not an ELF file)"
+        );
+        let read = || match file.get(4) {
+            Some(&elf::ELFCLASS32) => Self::of::<FileHeader32<Endianness>>(file),
+            Some(&elf::ELFCLASS64) => Self::of::<FileHeader64<Endianness>>(file),
+            _ => bail!("its ELF header is damaged"),
+        };
+        read().context("not a kernel module, or damaged; install or build it again")
+    }
+
+    fn of<H: FileHeader<Endian = Endianness>>(file: &'a [u8]) -> Result<Self> {
+        let damaged = |what: &'static str| move |_| anyhow!("its {what} is not whole");
+        let header = H::parse(file).map_err(damaged("ELF header"))?;
+        let endian = header.endian().map_err(damaged("ELF header"))?;
+        ensure!(
+            header.e_type(endian) == elf::ET_REL,
+            "it is linked already, as a program or library is"
+        );
+        let sections = header
+            .sections(endian, file)
+            .map_err(damaged("table of sections"))?;
+        let (mut info, mut modules, mut symbols) = (None, 0, 0);
+        let mut has_versions = false;
+        for section in sections.iter() {
+            let kind = section.sh_type(endian);
+            if matches!(kind, elf::SHT_NULL | elf::SHT_NOBITS) {
+                continue;
+            }
+            let content = section.data(endian, file).map_err(damaged("content"))?;
+            let name = sections.section_name(endian, section);
+            match name.map_err(damaged("list of names"))? {
+                b".modinfo" => info = Some(content),
+                b"__versions" => has_versions = true,
+                THIS_MODULE => modules += 1,
+                _ => {}
+            }
+            symbols += usize::from(kind == elf::SHT_SYMTAB);
+        }
+        ensure!(
+            modules == 1,
+            "it is an object file without a module in it (.gnu.linkonce.this_module)"
+        );
+        ensure!(
+            symbols == 1,
+            "its symbols are missing: it was stripped of all"
+        );
+        Ok(Loadable {
+            machine: Machine {
+                number: header.e_machine(endian),
+                is_64: header.is_class_64(),
+                is_big_endian: endian == Endianness::Big,
+            },
+            info: info.unwrap_or_default(),
+            has_versions,
+        })
+    }
+
+    /// What it runs on.
+    pub fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// What it says that it is built for: release and configuration of a kernel.
+    pub fn vermagic(&self) -> Option<&'a str> {
+        let mut fields = self.info.split(|&byte| byte == 0);
+        let value = fields.find_map(|field| field.strip_prefix(b"vermagic="))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// The release that it says it is built for.
+    pub fn release(&self) -> Option<&'a str> {
+        self.vermagic()?.split(' ').next()
+    }
+}
+
+/// A kernel, as far as its loader compares modules with it.
+#[derive(Clone, Debug, Default)]
+pub struct Loader {
+    /// What it runs on.
+    pub machine: Option<Machine>,
+    /// Its release.
+    pub release: Option<String>,
+    /// What its own modules say that they are built for.
+    pub vermagic: Option<String>,
+}
+
+impl Loader {
+    /// Why this kernel's loader refuses a module, if it does.
+    pub fn refuses(&self, module: &Loadable<'_>) -> Option<String> {
+        let own = module.machine();
+        if let Some(machine) = self.machine.filter(|machine| *machine != own) {
+            let (own, kernels) = (own.name(), machine.name());
+            return Some(format!("it is for {own}, and the kernel is for {kernels}"));
+        }
+        let Some(vermagic) = module.vermagic() else {
+            return Some("it does not say which kernel it is for (no vermagic)".to_owned());
+        };
+        let Some(kernels) = &self.vermagic else {
+            let release = self.release.as_deref()?;
+            return (module.release() != Some(release))
+                .then(|| format!("it is built for Linux {vermagic}, and this is Linux {release}"));
+        };
+        // same_magic() of kernel/module/version.c.
+        let has_versions =
+            module.has_versions && kernels.split(' ').any(|word| word == "modversions");
+        let compared = |magic: &'_ str| match (has_versions, magic.find(' ')) {
+            (true, Some(at)) => magic[at..].to_owned(),
+            _ => magic.to_owned(),
+        };
+        (compared(vermagic) != compared(kernels)).then(|| {
+            format!(
+                "it is built for Linux {}, and this is Linux {}",
+                vermagic.trim_end(),
+                kernels.trim_end()
+            )
+        })
+    }
+}
