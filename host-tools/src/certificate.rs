@@ -7,13 +7,14 @@ use anyhow::{anyhow, ensure, Context, Result};
 use modsig::verify::{
     der::Reader,
     x509::{self, Certificate},
-    KeyAlgorithm, PublicKeyAlgorithm, SignerId, Tree,
+    KeyAlgorithm, PublicKeyAlgorithm, SignerId, SignerInfo, Tree,
 };
 use openssl::{
     asn1::Asn1Time,
     hash::hash,
+    nid::Nid,
     pkey::{Id, PKeyRef, Public},
-    x509::{X509KeyUsage, X509Ref},
+    x509::{X509KeyUsage, X509Name, X509NameRef, X509Ref},
 };
 
 use crate::{
@@ -190,6 +191,53 @@ fn is_good(certificate: &Certificate<'_>, key: Option<&PKeyRef<Public>>) -> bool
             verify_digest(key, algorithm, &digest, certificate.signature).unwrap_or(true)
         }
         _ => true,
+    }
+}
+
+/// A Name as people read it; nothing in it can move a terminal's cursor.
+pub fn name(name: &X509NameRef) -> String {
+    let mut parts = vec![];
+    for entry in name.entries() {
+        let kind = entry.object().nid().short_name().unwrap_or("?");
+        let value = match entry.data().to_string() {
+            Ok(value) => value,
+            Err(_) => String::from_utf8_lossy(entry.data().as_slice()).into_owned(),
+        };
+        let value = value.chars().map(|character| match character {
+            control if control.is_control() => '?',
+            other => other,
+        });
+        parts.push(format!("{kind}={}", value.collect::<String>()));
+    }
+    parts.join(", ")
+}
+
+/// A signer as people read it. The kernel's own text has ASCII only, of the common name only.
+pub fn shown(signer: &SignerInfo<'_>) -> String {
+    shown_by_name(&signer.to_string(), &signer.id)
+}
+
+/// The same of an identifier.
+pub fn shown_id(id: &SignerId<'_>) -> String {
+    shown_by_name(&id.to_string(), id)
+}
+
+fn shown_by_name(text: &str, id: &SignerId<'_>) -> String {
+    let SignerId::IssuerAndSerial { issuer, .. } = id else {
+        return text.to_owned();
+    };
+    let issuer = X509Name::from_der(&message::tlv(0x30, issuer)).ok();
+    let is_plain = |issuer: &X509Name| {
+        let mut names = issuer.entries_by_nid(Nid::COMMONNAME);
+        names.next().is_some_and(|name| {
+            let text = name.data().to_string();
+            text.is_ok_and(|text| text.is_ascii())
+        })
+    };
+    let serial = text.rfind(" serial ").unwrap_or(text.len());
+    match issuer.filter(|issuer| !is_plain(issuer)) {
+        Some(issuer) => format!("issuer \"{}\"{}", name(&issuer), &text[serial..]),
+        None => text.to_owned(),
     }
 }
 

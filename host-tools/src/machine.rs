@@ -7,6 +7,7 @@
 //! the others still count.
 
 use std::{
+    collections::HashSet,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -204,6 +205,21 @@ impl Machine {
         self.line("/proc/sys/kernel/osrelease", "is /proc mounted?")
     }
 
+    /// What the kernel says of itself, to tell one build from another of the same release.
+    pub fn banner(&self) -> Result<String> {
+        self.line("/proc/version", "is /proc mounted?")
+    }
+
+    /// The modules that are loaded, by name.
+    pub fn loaded(&self) -> Result<HashSet<String>> {
+        let text = self.line(
+            "/proc/modules",
+            "the kernel takes no modules at all (CONFIG_MODULES), or /proc is not mounted",
+        )?;
+        let names = text.lines().filter_map(|line| line.split(' ').next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// How far it is locked down: `none`, `integrity` or `confidentiality`.
     pub fn lockdown(&self) -> Result<String> {
         let text = self.line(
@@ -276,15 +292,25 @@ impl Machine {
     /// A variable of shim's (`MokListRT`); `None` where there is none.
     fn variable(&self, name: &str) -> Result<Option<Vec<u8>>> {
         const SHIM: &str = "605dab50-e046-4300-abb6-3dd810dd8b23";
-        const ATTRIBUTES: usize = 4;
         // Large lists are only in the first.
-        for (path, skip) in [
+        self.first_of([
             (format!("/sys/firmware/efi/mok-variables/{name}"), 0),
             (
                 format!("/sys/firmware/efi/efivars/{name}-{SHIM}"),
                 ATTRIBUTES,
             ),
-        ] {
+        ])
+    }
+
+    /// A database of the firmware's: `db`, whom it trusts, or `dbx`, whom it does not.
+    fn database(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        const DATABASES: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
+        let path = format!("/sys/firmware/efi/efivars/{name}-{DATABASES}");
+        self.first_of([(path, ATTRIBUTES)])
+    }
+
+    fn first_of<const N: usize>(&self, paths: [(String, usize); N]) -> Result<Option<Vec<u8>>> {
+        for (path, skip) in paths {
             let path = self.path(&path);
             match fs::read(&path) {
                 Ok(content) => return Ok(Some(content.get(skip..).unwrap_or_default().to_vec())),
@@ -310,10 +336,23 @@ impl Machine {
         Ok(variable.as_deref().map(Signatures::parse))
     }
 
-    /// Whether the owner lets the kernel trust these keys as its own.
+    /// Whether the owner lets the kernel trust these keys as its own: the variable is there, whatever it
+    /// says (security/integrity/platform_certs/machine_keyring.c).
     pub fn owner_keys_are_trusted(&self) -> Result<bool> {
-        let variable = self.variable("MokListTrustedRT")?;
-        Ok(variable.is_some_and(|value| value.first() == Some(&1)))
+        Ok(self.variable("MokListTrustedRT")?.is_some())
+    }
+
+    /// The firmware's keys, if the owner lets the kernel have them.
+    pub fn firmware_keys(&self) -> Result<Option<Signatures>> {
+        let ignored = self.variable("MokIgnoreDB")?.is_some();
+        let variable = self.database("db")?.filter(|_| !ignored);
+        Ok(variable.as_deref().map(Signatures::parse))
+    }
+
+    /// What the firmware does not trust.
+    pub fn firmware_refuses(&self) -> Result<Option<Signatures>> {
+        let variable = self.database("dbx")?;
+        Ok(variable.as_deref().map(Signatures::parse))
     }
 
     /// The image of a release, where distributions put it.
@@ -328,6 +367,16 @@ impl Machine {
         .iter()
         .map(|path| self.path(path))
         .find(|path| path.is_file())
+    }
+
+    /// The files of the modules that `modprobe` loads in front of this one, the first one first.
+    pub fn needed_by(&self, release: &str, module: &Path) -> Vec<PathBuf> {
+        let directory = self.path(&format!("/lib/modules/{release}"));
+        let listed = fs::read_to_string(directory.join("modules.dep")).unwrap_or_default();
+        let mut lines = listed.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(path, _)| directory.join(path) == module);
+        let needed = found.map_or("", |(_, needed)| needed).split_whitespace();
+        needed.rev().map(|path| directory.join(path)).collect()
     }
 
     /// The file of a module of a release, by its name, as `modprobe` finds it.
@@ -360,8 +409,11 @@ impl Machine {
     }
 }
 
+/// Bytes in front of a variable's content in efivarfs.
+const ATTRIBUTES: usize = 4;
+
 /// The name under which the kernel knows the module of a file.
-fn module_name(path: &str) -> String {
+pub fn module_name(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or_default();
     let name = file.split(".ko").next().unwrap_or_default();
     name.replace('-', "_")

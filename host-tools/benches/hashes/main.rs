@@ -22,7 +22,7 @@ use common::{
 };
 use modsig::verify::merkle::HASH_SIZE;
 use modsig_testing::script::script;
-use modsig_tools::{hashes::Tree, image};
+use modsig_tools::{hashes::Tree, loader::Loadable};
 use openssl::hash::MessageDigest;
 use serde_json::{json, Value};
 

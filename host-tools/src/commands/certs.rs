@@ -9,7 +9,7 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use modsig::verify::{der::Reader, merkle::HASH_SIZE};
 use modsig_tools::{
-    certificate::{extension, is_authority, key_algorithm, CertificateIds},
+    certificate::{extension, is_authority, key_algorithm, name, CertificateIds},
     files,
     image::{self, Evidence, Hash, Hashes, Image, List},
 };
@@ -18,7 +18,7 @@ use openssl::{
     hash::{hash, MessageDigest},
     nid::Nid,
     pkey::Id,
-    x509::{X509NameRef, X509Ref},
+    x509::X509Ref,
 };
 use serde_json::{json, Value};
 
@@ -191,24 +191,6 @@ fn file_name(list: List, subject: &str, sha256: &str) -> String {
     }
     let safe = safe.trim_end_matches('-');
     format!("{}-{safe}-{}.pem", list.name(), &sha256[..16])
-}
-
-/// A Name as people read it; nothing in it can move a terminal's cursor.
-fn name(name: &X509NameRef) -> String {
-    let mut parts = vec![];
-    for entry in name.entries() {
-        let kind = entry.object().nid().short_name().unwrap_or("?");
-        let value = match entry.data().to_string() {
-            Ok(value) => value,
-            Err(_) => String::from_utf8_lossy(entry.data().as_slice()).into_owned(),
-        };
-        let value = value.chars().map(|character| match character {
-            control if control.is_control() => '?',
-            other => other,
-        });
-        parts.push(format!("{kind}={}", value.collect::<String>()));
-    }
-    parts.join(", ")
 }
 
 /// Bits of a KeyUsage, from the first on (RFC 5280 section 4.2.1.3).

@@ -9,6 +9,7 @@ use modsig::verify::{
     Tree,
 };
 use modsig_tools::{
+    certificate::{shown, shown_id},
     files::{self, Found, Links},
     module::Module,
 };
@@ -80,9 +81,9 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
     );
     let mut signers = vec![];
     for signer in message.signers() {
-        let _ = write!(text, "\n  signer {signer}");
+        let _ = write!(text, "\n  signer {}", shown(&signer));
         signers.push(json!({
-            "id": signer.id.to_string(),
+            "id": shown_id(&signer.id),
             "digest": signer.digest.name(),
             "key": signer.key.name(),
         }));

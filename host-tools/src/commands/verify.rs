@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use modsig::verify::{Error, Flags};
 use modsig_tools::{
+    certificate::shown,
     files::{self, Found, Links},
     image::{self, Evidence},
     keys,
@@ -111,7 +112,7 @@ fn verify(
         _ => outcome,
     };
     let [permissive, enforcing, lockdown] = [permissive, enforcing, lockdown].map(or_not);
-    let signer = checked.signer.map(|signer| signer.to_string());
+    let signer = checked.signer.as_ref().map(shown);
     let mut reason = checked.result.err().map(|error| error.to_string());
     if let Some(unloadable) = &unloadable {
         let signature = reason.map(|reason| format!("; {reason}"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use std::{
+    collections::HashSet,
     fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -9,12 +10,12 @@ use std::{
 use anyhow::{bail, Context, Result};
 use modsig::verify::{cms, trailer, Checked, Error, Flags, SignerId, Tree};
 use modsig_tools::{
-    certificate::is_authority,
+    certificate::{is_authority, shown, CertificateIds},
     files,
-    image::{self, List},
+    image::{self, Image, List},
     keys,
     loader::{Loadable, Loader},
-    machine::{Keys, Machine, Signatures},
+    machine::{module_name, Keys, Machine, Signatures},
     message,
     module::Module,
     platform::{no_verdict, outcome, Host, Mode},
@@ -22,7 +23,7 @@ use modsig_tools::{
 };
 use openssl::{
     nid::Nid,
-    x509::{X509Name, X509NameRef, X509},
+    x509::{X509KeyUsage, X509Name, X509NameRef, X509},
 };
 use serde_json::json;
 
@@ -51,6 +52,8 @@ pub(crate) struct Arguments {
 struct Scene {
     host: Host,
     loader: Loader,
+    /// Modules that are loaded.
+    loaded: HashSet<String>,
     /// How the kernel is set up; several if that is not known.
     modes: Vec<Mode>,
     /// Certificates that are trusted, and by what.
@@ -75,11 +78,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         elsewhere(arguments)?
     };
-    let path = find(&arguments.module, &machine, &scene)?;
-    let file = files::read(&path)?;
-    let named = || path.display().to_string();
-    let opened = Module::open(&file).with_context(named)?;
-    let answer = explain(&path, &opened, &scene).with_context(named)?;
+    let (path, needed) = find(&arguments.module, &machine, &scene)?;
+    let mut answer = about(&path, &scene)?;
+    for needed in needed {
+        answer.needs(&needed, about(&needed, &scene)?);
+    }
     let text = if arguments.json {
         json!({
             "path": path.to_string_lossy(), "loads": answer.loads, "verdict": answer.verdict,
@@ -106,17 +109,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!answer.loads)))
 }
 
-/// The file of the module.
-fn find(module: &str, machine: &Machine, scene: &Scene) -> Result<PathBuf> {
+/// The file of the module, and those that have to be loaded in front of it if it is asked for by name.
+fn find(module: &str, machine: &Machine, scene: &Scene) -> Result<(PathBuf, Vec<PathBuf>)> {
     let path = Path::new(module);
-    if module.contains('/') || path.is_file() {
-        return Ok(path.into());
+    if module.contains('/') || module.ends_with(".ko") || module.contains(".ko.") {
+        return Ok((path.into(), vec![]));
     }
     let release = match &scene.loader.release {
         Some(release) => release.clone(),
         None => machine.release()?,
     };
-    machine.module(&release, module)
+    let path = machine.module(&release, module)?;
+    let mut needed = machine.needed_by(&release, &path);
+    needed.retain(|path| !scene.loaded.contains(&module_name(&path.to_string_lossy())));
+    Ok((path, needed))
+}
+
+/// Reads a module, and says what becomes of it.
+fn about(path: &Path, scene: &Scene) -> Result<Answer> {
+    let file = files::read(path)?;
+    let named = || path.display().to_string();
+    let opened = Module::open(&file).with_context(named)?;
+    explain(path, &opened, scene).with_context(named)
 }
 
 /// What an image or some certificates say: not how the kernel will be set up.
@@ -143,9 +157,11 @@ fn here(machine: &Machine) -> Result<Scene> {
     let mut scene = Scene::default();
     let release = machine.release()?;
     scene.loader.release = Some(release.clone());
+    scene.keys = scene.known("the kernel's keys", machine.keys());
+    scene.loaded = machine.loaded().unwrap_or_default();
     match machine.image(&release) {
         Some(path) => {
-            if let Err(error) = scene.image(&path) {
+            if let Err(error) = scene.running(&path, machine.banner().ok()) {
                 let what = "which certificates the running kernel has built in";
                 scene.unknown.push(format!("{what}: {error:#}"));
             }
@@ -162,7 +178,6 @@ fn here(machine: &Machine) -> Result<Scene> {
             "kernel.modules_disabled is 1: no module loads any more until the machine is booted again",
         );
     }
-    scene.keys = scene.known("the kernel's keys", machine.keys());
 
     scene.machine.push(format!("Linux {release}"));
     match enforces {
@@ -191,6 +206,7 @@ fn here(machine: &Machine) -> Result<Scene> {
         .collect();
     scene.keyrings();
     scene.owner(machine);
+    scene.firmware(machine);
     Ok(scene)
 }
 
@@ -208,7 +224,39 @@ impl Scene {
 
     /// Trusts and refuses what an image has built in.
     fn image(&mut self, path: &Path) -> Result<()> {
-        let image = image::read(path)?;
+        self.take(path, image::read(path)?)
+    }
+
+    /// The same of the image that is said to be the running kernel's. After it was built again, that is
+    /// another one until the machine is booted: then only those of its certificates count that the
+    /// kernel has loaded.
+    fn running(&mut self, path: &Path, banner: Option<String>) -> Result<()> {
+        let mut image = image::read(path)?;
+        if let Some(running) = banner.filter(|running| *running != image.banner) {
+            self.unknown.push(format!(
+                "all that the running kernel has built in: {} is another build of it ({}; running is {running}), which counts after the next boot: modsig why --kernel {0} ...",
+                path.display(),
+                image.banner,
+            ));
+            let keys = self.keys.take().unwrap_or_default();
+            image.certificates.retain(|certificate| {
+                let ids = certificate
+                    .x509()
+                    .and_then(|x509| CertificateIds::new(&x509));
+                ids.is_ok_and(|ids| {
+                    let id = ids.subject_key_id.unwrap_or(ids.serial);
+                    keys.loaded.iter().any(|key| key.id == hex(&id))
+                })
+            });
+            image.blacklist.clear();
+            image.hashes = None;
+            image.vermagic = None;
+            self.keys = Some(keys);
+        }
+        self.take(path, image)
+    }
+
+    fn take(&mut self, path: &Path, image: Image) -> Result<()> {
         for error in image.equip(&mut self.host) {
             self.unknown.push(format!("{}: {error:#}", path.display()));
         }
@@ -281,30 +329,69 @@ impl Scene {
             return;
         };
         self.has_owner_keys = true;
-        // With the machine keyring they count as the kernel's own. Else they are in the keyring
-        // of the firmware's keys, which distributions' kernels ask for modules and others do not.
+        // With the machine keyring they count as the kernel's own.
         let has_machine_keyring = self.keys.as_ref().is_some_and(|keys| keys.has(".machine"));
-        let (trusted, by) = match trusts == Some(true) && has_machine_keyring {
-            true => (true, "the machine owner's list (MOK)"),
-            false => (
-                false,
-                "the machine owner's list (MOK), in .platform: only distributions' kernels ask it",
-            ),
+        let usual = match trusts == Some(true) && has_machine_keyring {
+            true => ".machine",
+            false => PLATFORM,
         };
         for der in certificates {
-            let filed = X509::from_der(&der).map_err(anyhow::Error::from);
-            let filed = filed.and_then(|x509| {
-                match trusted {
-                    true => self.host.trust(&x509)?,
-                    false => self.host.trust_platform(&x509)?,
-                }
-                self.trusted.push((by.to_owned(), x509));
-                Ok(())
-            });
+            let filed = self.file("the machine owner's list (MOK)", &der, usual);
             self.known("a certificate in MokListRT", filed);
         }
     }
+
+    /// Trusts the firmware's keys as the kernel does.
+    fn firmware(&mut self, machine: &Machine) {
+        let keys = self.known("the firmware's keys (db)", machine.firmware_keys());
+        let refused = self.known(
+            "what the firmware refuses (dbx)",
+            machine.firmware_refuses(),
+        );
+        for der in refused.flatten().unwrap_or_default().certificates {
+            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
+            let filed = refused.and_then(|x509| self.host.revoke(&x509));
+            self.known("a certificate in dbx", filed);
+        }
+        for der in keys.flatten().unwrap_or_default().certificates {
+            let filed = self.file("the firmware's list (db)", &der, PLATFORM);
+            self.known("a certificate in db", filed);
+        }
+    }
+
+    /// Files a certificate as the kernel has: in the keyring that it is in, if that may be known, else in
+    /// the usual one.
+    fn file(&mut self, list: &str, der: &[u8], usual: &'static str) -> Result<()> {
+        let x509 = X509::from_der(der)?;
+        let ids = CertificateIds::new(&x509)?;
+        let id = hex(&ids.subject_key_id.unwrap_or(ids.serial));
+        let keys = self.keys.iter();
+        let of_it = keys.flat_map(|keys| {
+            let loaded = keys.loaded.iter().filter(|key| key.id == id);
+            loaded.flat_map(|key| keys.keyrings_of(key))
+        });
+        let rings: Vec<&str> = of_it.collect();
+        let ring = rings
+            .iter()
+            .find(|ring| **ring != PLATFORM)
+            .or(rings.first());
+        let by = match *ring.unwrap_or(&usual) {
+            PLATFORM => {
+                self.host.trust_platform(&x509)?;
+                format!("{list}, in .platform: only distributions' kernels ask it")
+            }
+            _ => {
+                self.host.trust(&x509)?;
+                list.to_owned()
+            }
+        };
+        self.trusted.push((by, x509));
+        Ok(())
+    }
 }
+
+/// The keyring of the firmware's keys, which distributions' kernels ask for modules and others do not.
+const PLATFORM: &str = ".platform";
 
 /// Bytes of their digits; none of what are none.
 fn octets(digits: &str) -> Vec<u8> {
@@ -331,6 +418,20 @@ struct Answer {
 impl Answer {
     fn say(&mut self, finding: impl Into<String>) {
         self.findings.push(finding.into());
+    }
+
+    /// Takes in what becomes of a module that is loaded in front of it.
+    fn needs(&mut self, path: &Path, other: Answer) {
+        if other.loads {
+            return;
+        }
+        let (path, verdict) = (path.display(), &other.verdict);
+        self.say(format!("it needs {path}, which is loaded first: {verdict}"));
+        self.advise(format!("see to that one first: modsig why {path}"));
+        if self.loads {
+            self.loads = false;
+            self.verdict = format!("does not load: it needs {path}, which {verdict}");
+        }
     }
 
     fn advise(&mut self, remedy: impl Into<String>) {
@@ -364,7 +465,7 @@ fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
         bail!(reason);
     }
     let mut answer = Answer {
-        signer: checked.signer.map(|signer| signer.to_string()),
+        signer: checked.signer.as_ref().map(shown),
         reason: checked.result.err().map(|error| error.to_string()),
         ..Answer::default()
     };
@@ -626,13 +727,21 @@ fn trusted_by<'s>(id: &SignerId<'_>, scene: &'s Scene) -> Option<&'s str> {
     found.map(|(by, _)| &**by)
 }
 
-/// Whether this is the certificate of a CA, and the signer's is by it.
+/// Whether this is the certificate of a CA, and the signer's is by it. One that signs itself and does not
+/// say what its key is for, as `openssl req -x509` makes them, is a signer's like others, though it says
+/// that it is a CA's.
 fn has_issued(ca: &X509, id: &SignerId<'_>) -> bool {
     let SignerId::IssuerAndSerial { issuer, .. } = id else {
         return false;
     };
     let name = ca.subject_name().to_der();
-    is_authority(ca) && name.is_ok_and(|name| name == message::tlv(0x30, issuer))
+    let usage = ca.key_usage();
+    let is_by_itself = ca.subject_name().to_der().ok() == ca.issuer_name().to_der().ok();
+    let is_ca = match usage {
+        Some(usage) => usage.contains(X509KeyUsage::KEY_CERT_SIGN),
+        None => !is_by_itself,
+    };
+    is_ca && is_authority(ca) && name.is_ok_and(|name| name == message::tlv(0x30, issuer))
 }
 
 /// Where the signer's key was looked for, and what can be done so that it is found.
@@ -643,7 +752,7 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
         .and_then(|message| message.signed_data().copied().ok())
         .map(|data| data.signers().map(|signer| signer.id).collect())
         .unwrap_or_default();
-    let mut is_vouched_for = false;
+    let (mut is_vouched_for, mut is_of_dkms) = (false, false);
     for id in &signers {
         let name = match id {
             SignerId::IssuerAndSerial { issuer, .. } => {
@@ -664,10 +773,17 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
                 ));
             } else if own.is_some() && own == name {
                 is_namesake = true;
+                let serial = x509.serial_number().to_bn();
+                let serial = serial.map_or_else(|_| String::new(), |serial| hex(&serial.to_vec()));
+                let own = own.unwrap_or_default();
+                let is_dkms = own.contains("DKMS");
+                is_of_dkms |= is_dkms;
+                let why = match is_dkms {
+                    true => "DKMS has made itself a new key since, and signs with that",
+                    false => "the key was made anew, as each build of a kernel does, and this module is of another build",
+                };
                 answer.say(format!(
-                    "{by} has a certificate of the same name, {:?}, but another one (serial {}): each build has a key of its own, and this module is of another build",
-                    own.unwrap_or_default(),
-                    x509.serial_number().to_bn().map(|serial| hex(&serial.to_vec())).unwrap_or_default()
+                    "{by} has a certificate of the same name, {own:?}, but another one (serial {serial}): {why}"
                 ));
             }
         }
@@ -715,7 +831,16 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
             "add the signer's certificate to the secondary keyring (CONFIG_SECONDARY_TRUSTED_KEYRING), after each boot and before modules are loaded: keyctl padd asymmetric '' %:.secondary_trusted_keys < CERT.der",
         );
     }
-    let or = if is_vouched_for { "or " } else { "" };
+    if is_of_dkms {
+        answer.advise(
+            "enroll DKMS's new certificate: mokutil --import /var/lib/dkms/mok.pub, then boot and confirm it",
+        );
+    }
+    let or = if is_vouched_for || is_of_dkms {
+        "or "
+    } else {
+        ""
+    };
     answer.advise(format!("{or}{}", sign_with_own(path)));
     if scene.has_owner_keys {
         answer.advise(

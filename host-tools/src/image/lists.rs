@@ -8,6 +8,8 @@
 //! the list of trusted ones another size follows, that of its first certificate if that belongs to
 //! the module signing key, or 0. Other certificates in an image do not have that around them.
 
+use std::collections::HashMap;
+
 use anyhow::{bail, Context, Result};
 use memchr::memmem;
 
@@ -145,23 +147,58 @@ fn u64_at(octets: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(field))
 }
 
+/// Where lists end that start in different places of one segment: many may run into one another, and each
+/// part is to be walked once.
+#[derive(Default)]
+struct Ends {
+    /// The end of what starts there.
+    ends: HashMap<usize, usize>,
+    /// The first that is not zero from an end on, if it is near.
+    stops: HashMap<usize, Option<usize>>,
+}
+
+impl Ends {
+    fn end(&mut self, octets: &[u8], start: usize) -> usize {
+        let (mut at, mut walked) = (start, vec![]);
+        let end = loop {
+            if let Some(&end) = self.ends.get(&at) {
+                break end;
+            }
+            let Some(size) = octets.get(at..).and_then(certificate_size) else {
+                break at;
+            };
+            walked.push(at);
+            at += size;
+        };
+        self.ends.extend(walked.into_iter().map(|at| (at, end)));
+        end
+    }
+
+    fn stop(&mut self, octets: &[u8], end: usize) -> Option<usize> {
+        *self.stops.entry(end).or_insert_with(|| {
+            let behind = &octets[end..octets.len().min(end + RESERVED)];
+            let position = behind.iter().position(|&octet| octet != 0);
+            position.map(|position| end + position)
+        })
+    }
+}
+
 /// What has the structure of a list and starts at `start`.
 fn candidate<'a>(
     machine: Machine,
     segment: &'a Segment,
     index: usize,
     start: usize,
+    ends: &mut Ends,
 ) -> Option<(Candidate<'a>, usize)> {
     let octets = &segment.octets[..];
-    let (all, rest) = split(&octets[start..]);
-    if all.is_empty() {
+    let end = ends.end(octets, start);
+    if end == start {
         return None;
     }
-    let end = octets.len() - rest.len();
     let size = (end - start) as u64;
     // Zeros up to the size, whether they align it or are reserved.
-    let behind = &rest[..rest.len().min(RESERVED)];
-    let stop = end + behind.iter().position(|&octet| octet != 0)?;
+    let stop = ends.stop(octets, end)?;
     let eight = machine.align(8);
     let down = |alignment: usize| {
         let address = segment.address as usize;
@@ -173,8 +210,9 @@ fn candidate<'a>(
     };
 
     let plain = down(eight);
-    let (size_at, extra) = if plain >= end && u64_at(octets, plain) == Some(size) {
-        (plain, 0)
+    let certificates = || split(&octets[start..]).0;
+    let (all, size_at, extra) = if plain >= end && u64_at(octets, plain) == Some(size) {
+        (certificates(), plain, 0)
     } else {
         // An area is reserved and used: how much of it stands in front.
         let used_at = down(machine.align(4));
@@ -184,7 +222,7 @@ fn candidate<'a>(
         if used_at < end || u64_at(octets, size_at) != Some(size) {
             return None;
         }
-        let mut sum = 0;
+        let (all, mut sum) = (certificates(), 0);
         let count = all.iter().rev().take_while(|certificate| {
             sum += certificate.len() as u64;
             sum <= used
@@ -194,7 +232,7 @@ fn candidate<'a>(
         if tail as u64 != used {
             return None;
         }
-        (size_at, count)
+        (all, size_at, count)
     };
     let (builtin, extra) = all.split_at(all.len() - extra);
     let next = up(size_at + 8, eight);
@@ -213,13 +251,13 @@ fn candidates(kernel: &Kernel) -> Vec<Candidate<'_>> {
     let alignment = kernel.machine.align(8) as u64;
     let mut found = vec![];
     for (index, segment) in kernel.segments.iter().enumerate() {
-        let mut seen = 0;
+        let (mut seen, mut ends) = (0, Ends::default());
         for start in memmem::find_iter(&segment.octets, &CERTIFICATE) {
             let is_aligned = segment.address.wrapping_add(start as u64) % alignment == 0;
             if start < seen || !is_aligned {
                 continue;
             }
-            if let Some((list, end)) = candidate(kernel.machine, segment, index, start) {
+            if let Some((list, end)) = candidate(kernel.machine, segment, index, start, &mut ends) {
                 found.push(list);
                 seen = end;
             }

@@ -124,7 +124,9 @@ pub struct Image {
     pub layers: Vec<&'static str>,
     /// What it runs on.
     pub machine: Machine,
-    /// The kernel's release, if it says so.
+    /// What it says of itself, as in /proc/version.
+    pub banner: String,
+    /// The kernel's release.
     pub release: Option<String>,
     /// What its own modules say that they are built for, if that was found.
     pub vermagic: Option<String>,
@@ -291,13 +293,15 @@ pub fn read(path: &Path) -> Result<Image> {
         );
         let mut names = vec![];
         let kernel = layers::unpack(&file, &mut names)?;
+        let banner = banner(&kernel.segments)
+            .context("not a kernel: nowhere does it say which Linux it is")?;
         let found = lists::find(&kernel)?;
         Ok(Image {
             layers: names,
             machine: kernel.machine,
-            vermagic: release(&kernel.segments)
-                .and_then(|release| vermagic(&kernel.segments, &release)),
-            release: release(&kernel.segments),
+            vermagic: vermagic(&kernel.segments, release(&banner)),
+            release: Some(release(&banner).to_owned()),
+            banner,
             evidence: found.evidence,
             certificates: found.certificates,
             blacklist: lists::blacklist(&kernel.segments),
@@ -328,18 +332,29 @@ pub fn has_string(path: &Path, string: &str) -> Result<bool> {
     find().with_context(|| path.display().to_string())
 }
 
-/// The release that the kernel's banner says.
-fn release(segments: &[Segment]) -> Option<String> {
-    const BANNER: &[u8] = b"Linux version ";
+const BANNER: &str = "Linux version ";
+
+/// What a kernel says of itself (init/version-timestamp.c): release, who built it with what, and when.
+fn banner(segments: &[Segment]) -> Option<String> {
     segments.iter().find_map(|segment| {
         memmem::find_iter(&segment.octets, BANNER).find_map(|at| {
-            let rest = &segment.octets[at + BANNER.len()..];
-            let word = &rest[..memchr::memchr(b' ', &rest[..rest.len().min(128)])?];
-            // The banner, and not its format ("%s").
-            let good = word.first()?.is_ascii_digit() && word.iter().all(u8::is_ascii_graphic);
-            good.then(|| String::from_utf8_lossy(word).into_owned())
+            let rest = &segment.octets[at..];
+            let ends = |&byte: &u8| byte == b'\n' || byte == 0;
+            let line = &rest[..rest[..rest.len().min(1024)].iter().position(ends)?];
+            let line = std::str::from_utf8(line).ok()?;
+            // And not its format ("%s").
+            let word = release(line);
+            let good =
+                word.as_bytes().first()?.is_ascii_digit() && word.len() < line.len() - BANNER.len();
+            (good && word.bytes().all(|byte| byte.is_ascii_graphic())).then(|| line.to_owned())
         })
     })
+}
+
+/// The release in a banner.
+fn release(banner: &str) -> &str {
+    let rest = banner.strip_prefix(BANNER).unwrap_or_default();
+    rest.split(' ').next().unwrap_or_default()
 }
 
 /// What this kernel's modules say that they are built for (include/linux/vermagic.h): the release, a
