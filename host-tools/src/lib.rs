@@ -33,6 +33,7 @@ pub mod one_time;
 pub mod parallel;
 pub mod passphrase;
 pub mod platform;
+pub mod scene;
 #[allow(unsafe_code)]
 pub mod secret;
 pub mod signer;

@@ -205,6 +205,27 @@ impl Machine {
         self.line("/proc/sys/kernel/osrelease", "is /proc mounted?")
     }
 
+    /// The newest release of those that are installed: what boot loaders start if they are not told
+    /// otherwise.
+    pub fn next_release(&self) -> Result<String> {
+        let boot = self.path("/boot");
+        let entries = fs::read_dir(&boot);
+        let entries = entries.with_context(|| format!("{}: cannot read", boot.display()))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let releases = names.filter_map(|name| {
+            let release = IMAGES.iter().find_map(|start| name.strip_prefix(start))?;
+            let is_spare = release.ends_with(".old") || release.contains("rescue");
+            (!is_spare).then(|| release.to_owned())
+        });
+        let newest = releases.max_by(|one, other| by_version(one, other));
+        newest.with_context(|| format!("{}: no kernel in it (vmlinuz-RELEASE)", boot.display()))
+    }
+
+    /// Where its modules are.
+    pub fn modules(&self, release: &str) -> PathBuf {
+        self.path(&format!("/lib/modules/{release}"))
+    }
+
     /// What the kernel says of itself, to tell one build from another of the same release.
     pub fn banner(&self) -> Result<String> {
         self.line("/proc/version", "is /proc mounted?")
@@ -357,16 +378,11 @@ impl Machine {
 
     /// The image of a release, where distributions put it.
     pub fn image(&self, release: &str) -> Option<PathBuf> {
-        [
-            format!("/boot/vmlinuz-{release}"),
-            format!("/boot/vmlinux-{release}"),
-            format!("/boot/Image-{release}"),
-            format!("/boot/kernel-{release}"),
-            format!("/lib/modules/{release}/vmlinuz"),
-        ]
-        .iter()
-        .map(|path| self.path(path))
-        .find(|path| path.is_file())
+        let in_boot = IMAGES.map(|start| format!("/boot/{start}{release}"));
+        let with_modules = format!("/lib/modules/{release}/vmlinuz");
+        let paths = in_boot.into_iter().chain([with_modules]);
+        let mut paths = paths.map(|path| self.path(&path));
+        paths.find(|path| path.is_file())
     }
 
     /// The files of the modules that `modprobe` loads in front of this one, the first one first.
@@ -409,6 +425,28 @@ impl Machine {
     }
 }
 
+/// What the names of images begin with.
+const IMAGES: [&str; 4] = ["vmlinuz-", "vmlinux-", "Image-", "kernel-"];
+
+/// Compares two releases as `sort -V` does: numbers as numbers, what is between them by letters.
+fn by_version(one: &str, other: &str) -> std::cmp::Ordering {
+    parts(one).cmp(&parts(other))
+}
+
+/// Words, each with the number behind it.
+fn parts(release: &str) -> Vec<(&str, u64)> {
+    let (mut parts, mut rest) = (vec![], release);
+    while !rest.is_empty() {
+        let is_digit = |character: char| character.is_ascii_digit();
+        let (word, behind) = rest.split_at(rest.find(is_digit).unwrap_or(rest.len()));
+        let end = behind.find(|character| !is_digit(character));
+        let (number, behind) = behind.split_at(end.unwrap_or(behind.len()));
+        parts.push((word, number.parse().unwrap_or(0)));
+        rest = behind;
+    }
+    parts
+}
+
 /// Bytes in front of a variable's content in efivarfs.
 const ATTRIBUTES: usize = 4;
 
@@ -417,4 +455,31 @@ pub fn module_name(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or_default();
     let name = file.split(".ko").next().unwrap_or_default();
     name.replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_as_people_do() {
+        let mut releases = [
+            "6.12.9-amd64",
+            "6.1.0-50-amd64",
+            "6.12.10-amd64",
+            "6.12.10-rc3",
+            "6.1.0-9-amd64",
+            "7.3.4",
+        ];
+        releases.sort_by(|one, other| by_version(one, other));
+        let expected = [
+            "6.1.0-9-amd64",
+            "6.1.0-50-amd64",
+            "6.12.9-amd64",
+            "6.12.10-amd64",
+            "6.12.10-rc3",
+            "7.3.4",
+        ];
+        assert_eq!(releases, expected);
+    }
 }

@@ -702,3 +702,389 @@ fn debians_kernel_agrees() {
     assert!(user.contains("dummy.ko.xz: loads"), "{user}");
     assert!(user.contains("lockdown: integrity"), "{user}");
 }
+
+/// A module of Debian's with other words in it, signed with our key.
+fn edited(work: &TempDir, name: &str, from: &[u8], to: &[u8]) {
+    assert_eq!(from.len(), to.len());
+    let mut module = read(work, "unsigned.ko");
+    let at = module.windows(from.len()).position(|part| part == from);
+    let at = at.unwrap_or_else(|| panic!("no {}", String::from_utf8_lossy(from)));
+    module[at..at + to.len()].copy_from_slice(to);
+    fs::write(work.path().join(name), module).unwrap();
+    let sign = ["sign", "--key", "k.pem", "--cert", "c.pem", name];
+    good(&modsig(work, &sign));
+}
+
+/// What Debian's kernel says to such modules when it is booted stands beside each.
+#[test]
+fn a_module_for_another_kernel_is_told_by_what_the_loader_compares() {
+    let work = states();
+    let image = debian().join("vmlinuz");
+    let image = image.to_str().unwrap();
+    let ask = |name: &str| why(&work, &["--kernel", image, "--cert", "c.pem", name]);
+    // Both in step: it loads.
+    edited(&work, "same.ko", b"license=GPL", b"license=GPL");
+    let (code, answer) = ask("same.ko");
+    assert_eq!(
+        (code, &answer["verdict"]),
+        (Some(0), &"loads".into()),
+        "{answer}"
+    );
+    // Of another release, with checksums of all symbols that it uses (CONFIG_MODVERSIONS): it loads.
+    let release = release(&debian());
+    let mut other = release.clone().into_bytes();
+    let digit = other.iter().position(u8::is_ascii_digit).unwrap();
+    other[digit] = b'9';
+    edited(
+        &work,
+        "release.ko",
+        format!("vermagic={release}").as_bytes(),
+        &[b"vermagic=", &other[..]].concat(),
+    );
+    let (code, answer) = ask("release.ko");
+    assert_eq!(
+        (code, &answer["verdict"]),
+        (Some(0), &"loads".into()),
+        "{answer}"
+    );
+    // Of another configuration: "version magic ... should be ...", ENOEXEC.
+    edited(
+        &work,
+        "flags.ko",
+        b" mod_unload modversions ",
+        b" modversions mod_unload ",
+    );
+    // For another machine: "Invalid architecture in ELF header", ENOEXEC.
+    let mut machine = read(&work, "unsigned.ko")[..20].to_vec();
+    let header = machine.clone();
+    machine[18..20].copy_from_slice(&40u16.to_le_bytes());
+    edited(&work, "machine.ko", &header, &machine);
+    for (name, text) in [
+        ("flags.ko", "it is built for Linux "),
+        ("machine.ko", "it is for 32-bit ARM"),
+    ] {
+        let (code, answer) = ask(name);
+        assert_eq!(code, Some(1), "{answer}");
+        says(&answer, "findings", text);
+        let verdict = answer["verdict"].as_str().unwrap();
+        assert!(verdict.starts_with("does not load: ENOEXEC"), "{verdict}");
+        let verify = ["verify", "--kernel", image, "--cert", "c.pem", name];
+        let output = modsig(&work, &verify);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            out.contains(text) && out.contains("enforcing: ENOEXEC"),
+            "{out}"
+        );
+        good(&modsig(
+            &work,
+            &[&verify[..5], &["--any-release", name]].concat(),
+        ));
+    }
+    // A kernel without checksums takes only its own release.
+    let own = kernel("6.12", "x86_64", "permissive");
+    let image = own.join("kernel");
+    let image = image.to_str().unwrap();
+    let (code, answer) = why(&work, &["--kernel", image, "--cert", "c.pem", "release.ko"]);
+    assert_eq!(code, Some(1), "{answer}");
+    says(&answer, "findings", "the loader refuses it (ENOEXEC)");
+}
+
+#[test]
+fn what_no_loader_takes_is_never_good() {
+    let work = states();
+    let whole = read(&work, "unsigned.ko");
+    for (name, content) in [
+        ("empty.ko", &whole[..0]),
+        ("cut.ko", &whole[..300]),
+        ("half.ko", &whole[..whole.len() / 2]),
+    ] {
+        fs::write(work.path().join(name), content).unwrap();
+        let sign = ["sign", "--key", "k.pem", "--cert", "c.pem", name];
+        assert_eq!(modsig(&work, &sign).status.code(), Some(1), "{name}");
+        let verify = ["verify", "--allow-unsigned", "--cert", "c.pem", name];
+        let output = modsig(&work, &verify);
+        assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(out.contains("permissive: ENOEXEC"), "{out}");
+        let (code, answer) = why(&work, &["--cert", "c.pem", name]);
+        assert_eq!(code, Some(1), "{answer}");
+        // Signed by others all the same.
+        let sign = ["sha256", "k.pem", "c.pem", name];
+        if !content.is_empty() {
+            good(&run(&work, "./stock-sign-file", &sign));
+            let verify = ["verify", "--cert", "c.pem", name];
+            assert_eq!(modsig(&work, &verify).status.code(), Some(1), "{name}");
+        }
+    }
+}
+
+/// As DKMS makes its pair, by `openssl req -x509`; and again, when its key was lost.
+#[test]
+fn a_key_that_dkms_has_made_anew_is_told() {
+    let work = set_up("p256");
+    for name in ["old", "new"] {
+        let (key, cert) = (format!("{name}.key"), format!("{name}.pub"));
+        let pair = [
+            "req",
+            "-new",
+            "-x509",
+            "-nodes",
+            "-days",
+            "36500",
+            "-subj",
+            "/CN=DKMS module signing key",
+            "-newkey",
+            "rsa:2048",
+            "-keyout",
+            &key,
+            "-outform",
+            "DER",
+            "-out",
+            &cert,
+        ];
+        good(&run(&work, "openssl", &pair));
+    }
+    let sign = ["sha256", "new.key", "new.pub", "m.ko"];
+    good(&run(&work, SIGN_FILE, &sign));
+    let (code, answer) = why(&work, &["--cert", "old.pub", "m.ko"]);
+    assert_eq!(code, Some(1));
+    says(&answer, "findings", "DKMS has made itself a new key since");
+    says(
+        &answer,
+        "remedies",
+        "mokutil --import /var/lib/dkms/mok.pub",
+    );
+    let text = answer.to_string();
+    assert!(!text.contains("secondary"), "{text}");
+}
+
+/// What a machine has below its root: files of /proc and /sys, the kernel and its modules.
+fn installed(work: &TempDir, name: &str) -> PathBuf {
+    let root = work.path().join(name);
+    let (debian, release) = (debian(), release(&debian()));
+    let write = |path: &str, content: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("proc/sys/kernel/osrelease", &release);
+    write("proc/sys/kernel/modules_disabled", "0");
+    write("proc/sys/kernel/tainted", "0");
+    write("proc/keys", "");
+    write("proc/modules", "");
+    write("sys/module/module/parameters/sig_enforce", "Y");
+    write(
+        "sys/kernel/security/lockdown",
+        "none [integrity] confidentiality",
+    );
+    fs::create_dir_all(root.join("boot")).unwrap();
+    fs::copy(
+        debian.join("vmlinuz"),
+        root.join(format!("boot/vmlinuz-{release}")),
+    )
+    .unwrap();
+    root
+}
+
+#[test]
+fn what_a_module_needs_has_to_load_as_well() {
+    let work = states();
+    let root = installed(&work, "root");
+    let modules = root.join("lib/modules").join(release(&debian()));
+    fs::create_dir_all(&modules).unwrap();
+    for name in ["good.ko", "unsigned.ko"] {
+        fs::copy(work.path().join(name), modules.join(name)).unwrap();
+    }
+    fs::copy(work.path().join("good.ko"), modules.join("third.ko")).unwrap();
+    let dep = "good.ko: third.ko unsigned.ko\nunsigned.ko:\nthird.ko: unsigned.ko\n";
+    fs::write(modules.join("modules.dep"), dep).unwrap();
+    let root = root.to_str().unwrap();
+    let ask = || why(&work, &["--root", root, "good"]);
+    let (code, answer) = ask();
+    assert_eq!(code, Some(1), "{answer}");
+    let verdict = answer["verdict"].as_str().unwrap();
+    assert!(
+        verdict.contains("unsigned.ko, which does not load: EKEYREJECTED"),
+        "{verdict}"
+    );
+    says(&answer, "remedies", "see to that one first: modsig why");
+    // The file alone, as for insmod.
+    let file = modules.join("good.ko");
+    let (code, _) = why(&work, &["--root", root, file.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    // If it is there already.
+    let loaded = "unsigned 16384 0 - Live 0x0000000000000000\n";
+    fs::write(Path::new(root).join("proc/modules"), loaded).unwrap();
+    let (code, answer) = ask();
+    assert_eq!(code, Some(0), "{answer}");
+}
+
+#[test]
+fn another_build_than_the_one_that_runs_is_told() {
+    let work = states();
+    let root = installed(&work, "root");
+    let path = root.to_str().unwrap();
+    let ask = || why(&work, &["--root", path, "./good.ko"]);
+    let (code, answer) = ask();
+    assert_eq!(code, Some(0), "{answer}");
+    // Installed over it since: it has keys that the running one does not have.
+    let banner = "Linux version 6.12.0 (somebody@somewhere) (gcc) #1 SMP yesterday";
+    fs::write(root.join("proc/version"), banner).unwrap();
+    let (code, answer) = ask();
+    assert_eq!(code, Some(1), "{answer}");
+    says(&answer, "unknown", "is another build of it");
+    // But those that both have count.
+    let image = modsig_tools::image::read(&debian().join("vmlinuz")).unwrap();
+    let mut keys = String::new();
+    for certificate in &image.certificates {
+        let id = certificate
+            .x509()
+            .unwrap()
+            .subject_key_id()
+            .map_or_else(String::new, |id| {
+                id.as_slice()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect()
+            });
+        keys += &format!("0ee35b03 I------     1 perm 1f030000     0     0 asymmetri of the build: {id}: X509.rsa 0102 []\n");
+    }
+    fs::write(root.join("proc/keys"), keys).unwrap();
+    let (code, answer) = ask();
+    assert_eq!(code, Some(0), "{answer}");
+    fs::write(root.join("proc/version"), format!("{}\n", image.banner)).unwrap();
+    fs::write(root.join("proc/keys"), "").unwrap();
+    let (code, answer) = ask();
+    assert_eq!(
+        (code, &answer["unknown"]),
+        (Some(0), &serde_json::json!([])),
+        "{answer}"
+    );
+}
+
+#[test]
+fn the_firmwares_own_keys_are_known() {
+    let work = states();
+    let root = installed(&work, "root");
+    let variables = root.join("sys/firmware/efi/efivars");
+    fs::create_dir_all(&variables).unwrap();
+    let der = modsig_tools::keys::certificate(&work.path().join("c.pem"));
+    let list = [
+        &[0; 4][..],
+        &signature_list(&der.unwrap().to_der().unwrap()),
+    ]
+    .concat();
+    let put = |name: &str| {
+        let guid = match name {
+            "db" | "dbx" => "d719b2cb-3d3a-4596-a3bc-dad00e67656f",
+            _ => "605dab50-e046-4300-abb6-3dd810dd8b23",
+        };
+        fs::write(variables.join(format!("{name}-{guid}")), &list).unwrap();
+    };
+    let path = root.to_str().unwrap();
+    let ask = || why(&work, &["--root", path, "./untrusted.ko"]);
+    assert_eq!(ask().0, Some(1));
+    put("db");
+    let (code, answer) = ask();
+    assert_eq!(code, Some(0), "{answer}");
+    says(
+        &answer,
+        "findings",
+        "the firmware's list (db), in .platform: only distributions' kernels ask it",
+    );
+    put("dbx");
+    let (code, answer) = ask();
+    assert_eq!(code, Some(1), "{answer}");
+    says(
+        &answer,
+        "findings",
+        "the key that signed it has been revoked",
+    );
+    fs::remove_file(variables.join("dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f")).unwrap();
+    put("MokIgnoreDB");
+    assert_eq!(ask().0, Some(1));
+}
+
+#[test]
+fn all_modules_of_a_machine_are_held_against_its_kernel() {
+    let work = states();
+    let root = installed(&work, "root");
+    let release = release(&debian());
+    let modules = root.join("lib/modules").join(&release);
+    fs::create_dir_all(&modules).unwrap();
+    for name in ["good.ko", "unsigned.ko", "altered.ko"] {
+        fs::copy(work.path().join(name), modules.join(name)).unwrap();
+    }
+    let path = root.to_str().unwrap();
+    let verify = |more: &[&str]| {
+        let output = modsig(&work, &[&["verify", "--root", path], more].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (
+            output.status.code(),
+            text.lines().last().unwrap_or_default().to_owned(),
+        )
+    };
+    let counts = |text: &str| (Some(1), text.to_owned());
+    // It insists on signatures.
+    assert_eq!(verify(&["--running"]), counts("2 bad, 1 good"));
+    assert_eq!(
+        verify(&["--running", "--mode", "permissive"]),
+        counts("1 bad, 1 good, 1 taints")
+    );
+    fs::write(root.join("sys/module/module/parameters/sig_enforce"), "N").unwrap();
+    fs::write(
+        root.join("sys/kernel/security/lockdown"),
+        "[none] integrity",
+    )
+    .unwrap();
+    assert_eq!(verify(&["--running"]), counts("1 bad, 1 good, 1 taints"));
+    assert_eq!(
+        verify(&["--running", "--mode", "lockdown"]),
+        counts("2 bad, 1 good")
+    );
+    fs::remove_file(modules.join("altered.ko")).unwrap();
+    assert_eq!(
+        verify(&["--running"]),
+        (Some(0), "1 good, 1 taints".to_owned())
+    );
+    // One that is named.
+    let one = modules.join("unsigned.ko");
+    assert_eq!(
+        verify(&["--running", one.to_str().unwrap()]),
+        (Some(0), "1 taints".to_owned())
+    );
+
+    // A newer one is installed, and DKMS has built for it: with a key that the machine has not enrolled.
+    let next = format!("9{release}");
+    let image = root.join(format!("boot/vmlinuz-{next}"));
+    fs::copy(debian().join("vmlinuz"), image).unwrap();
+    let modules = root.join("lib/modules").join(&next);
+    fs::create_dir_all(modules.join("updates/dkms")).unwrap();
+    fs::copy(
+        work.path().join("untrusted.ko"),
+        modules.join("updates/dkms/nvidia.ko"),
+    )
+    .unwrap();
+    assert_eq!(verify(&["--next"]), (Some(0), "1 taints".to_owned()));
+    fs::write(root.join("sys/module/module/parameters/sig_enforce"), "Y").unwrap();
+    assert_eq!(verify(&["--next"]), counts("1 bad"));
+    // The firmware lists it now.
+    let variables = root.join("sys/firmware/efi/efivars");
+    fs::create_dir_all(&variables).unwrap();
+    let der = modsig_tools::keys::certificate(&work.path().join("c.pem")).unwrap();
+    let list = [&[0; 4][..], &signature_list(&der.to_der().unwrap())].concat();
+    fs::write(
+        variables.join("db-d719b2cb-3d3a-4596-a3bc-dad00e67656f"),
+        list,
+    )
+    .unwrap();
+    assert_eq!(verify(&["--next"]), (Some(0), "1 good".to_owned()));
+
+    let nobody = modsig(&work, &["verify", "m.ko"]);
+    fails(
+        &nobody,
+        2,
+        "say who is trusted: --running or --next of this machine",
+    );
+}

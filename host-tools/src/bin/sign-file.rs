@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Parser;
 use modsig_tools::{
     certificate::SignerIdForm,
@@ -22,7 +22,7 @@ use modsig_tools::{
     files::{self, Found, Pending},
     keys,
     module::{self, Module},
-    signer::{append, Signer},
+    signer::{append, strip, Signer},
 };
 
 fn main() -> ExitCode {
@@ -60,7 +60,14 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
     let original = file.read(&mut buffer)?;
     let named = || module.display().to_string();
     let opened = Module::open(&buffer).with_context(named)?;
-    let (content, _) = opened.unsigned().with_context(named)?;
+    ensure!(
+        !opened.file.is_empty(),
+        "{}: the file is empty; build it again",
+        named()
+    );
+    // Images of kernels are signed so as well, for kexec.
+    let is_module = opened.unsigned().is_ok();
+    let (content, _) = strip(&opened.file);
     let message = match &arguments.raw {
         // As the kernel's own: what was made elsewhere is a whole message.
         Some(raw) => files::read(raw)?,
@@ -101,6 +108,12 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
             None => original.replace_protected(&parts)?,
         };
         pending.commit()?;
+    }
+    if !is_module {
+        say(&format!(
+            "{}: signed, though it is not a kernel module (not an ELF file)",
+            module.display()
+        ));
     }
     Ok(())
 }

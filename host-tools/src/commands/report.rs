@@ -111,6 +111,18 @@ impl Modules {
         self.how.jobs()
     }
 
+    /// The modules that were asked for, or, if none were, those below these directories.
+    pub(crate) fn find_or(
+        &self,
+        usual: Vec<PathBuf>,
+        links: Links,
+    ) -> Result<Vec<Result<Found, Missing>>> {
+        if self.paths.is_empty() && self.files_from.is_none() {
+            return Ok(walk(&usual, links));
+        }
+        self.find(links)
+    }
+
     /// The modules that were asked for.
     pub(crate) fn find(&self, links: Links) -> Result<Vec<Result<Found, Missing>>> {
         let Some(list) = &self.files_from else {

@@ -13,8 +13,8 @@ use super::help;
 /// /etc/dkms/framework.conf.
 ///
 /// It differs where that one does harm. A module that is signed already gets the new signature in
-/// place of the old one, not behind it. Of a compressed module what is inside is signed. What is no
-/// ELF file is refused. The file is replaced as a whole, and keeps its mode, owner and extended
+/// place of the old one, not behind it. Of a compressed module what is inside is signed. It says
+/// so if it signs what is no module. The file is replaced as a whole, and keeps its mode, owner and extended
 /// attributes. To sign many modules, "modsig sign" is faster.
 #[derive(clap::Parser)]
 #[command(

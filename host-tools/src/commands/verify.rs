@@ -10,8 +10,10 @@ use modsig_tools::{
     image::{self, Evidence},
     keys,
     loader::{Loadable, Loader},
+    machine::Machine,
     module::Module,
     platform::{no_verdict, outcome, Host, Mode},
+    scene::Scene,
     signer::strip,
 };
 use serde_json::json;
@@ -19,10 +21,20 @@ use serde_json::json;
 use super::report::{self, Done, Modules};
 
 #[derive(clap::Args)]
+#[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "running", "next"])))]
 pub(crate) struct Arguments {
     /// Trusted certificates (PEM, any number in a file, or DER); may be repeated
-    #[arg(long, required_unless_present = "kernel", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
+    /// Ask about this machine's running kernel: its keys, and how strict it is [default: all its modules]
+    #[arg(long, conflicts_with_all = ["kernel", "next", "any_release", "platform_cert"])]
+    running: bool,
+    /// Ask about the newest kernel that is installed, as it would be after a reboot [default: all its modules]
+    #[arg(long, conflicts_with_all = ["kernel", "any_release", "platform_cert"])]
+    next: bool,
+    /// With --running or --next: where the machine's files are (/proc, /sys, /boot, /lib/modules)
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
     /// Trust and refuse what this kernel image has built in (vmlinux, bzImage, Image, EFI zboot)
     #[arg(long, value_name = "IMAGE")]
     kernel: Option<PathBuf>,
@@ -35,6 +47,10 @@ pub(crate) struct Arguments {
     /// Do not count an unsigned module as bad
     #[arg(long)]
     allow_unsigned: bool,
+    /// Count as bad what a kernel in this mode would not load [default: what has no good signature;
+    /// with --running and --next, the mode that the machine is in]
+    #[arg(long, value_enum)]
+    mode: Option<Strictness>,
     /// Do not look at which kernel a module is built for, only at its signature
     #[arg(long, requires = "kernel")]
     any_release: bool,
@@ -42,9 +58,61 @@ pub(crate) struct Arguments {
     modules: Modules,
 }
 
+/// How strict a kernel is, on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Strictness {
+    /// Lets unsigned modules in, tainted
+    Permissive,
+    /// CONFIG_MODULE_SIG_FORCE, or module.sig_enforce=1
+    Enforcing,
+    /// lockdown=integrity, as with Secure Boot
+    Lockdown,
+}
+
+impl From<Strictness> for Mode {
+    fn from(strictness: Strictness) -> Self {
+        match strictness {
+            Strictness::Permissive => Mode::Permissive,
+            Strictness::Enforcing => Mode::Enforcing,
+            Strictness::Lockdown => Mode::Lockdown,
+        }
+    }
+}
+
+/// What modules are held against.
+struct Judge {
+    host: Host,
+    loader: Option<Loader>,
+    /// What counts is that they load in these; else, if there are none, that their signature is good.
+    modes: Vec<Mode>,
+    allow_unsigned: bool,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
-    let mut loader = None;
+    let (mut loader, mut modes) = (None, vec![]);
+    let mut paths = vec![];
+    if arguments.running || arguments.next {
+        let machine = Machine::new(&arguments.root);
+        let scene = match arguments.running {
+            true => Scene::here(&machine)?,
+            false => Scene::next(&machine)?,
+        };
+        for line in &scene.unknown {
+            report::say(&format!("not known: {line}"));
+        }
+        let release = scene.loader.release.as_deref().unwrap_or_default();
+        paths.push(machine.modules(release));
+        (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
+    } else {
+        ensure!(
+            arguments.kernel.is_some() || !arguments.cert.is_empty(),
+            "say who is trusted: --running or --next of this machine, --kernel IMAGE, or --cert FILE"
+        );
+    }
+    if let Some(mode) = arguments.mode {
+        modes = vec![mode.into()];
+    }
     if let Some(path) = &arguments.kernel {
         let image = image::read(path)?;
         loader = Some(image.loader()).filter(|_| !arguments.any_release);
@@ -73,24 +141,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             host.revoke(&certificate)?;
         }
     }
-    let modules = arguments.modules.find(Links::Follow)?;
+    let judge = Judge {
+        host,
+        loader,
+        modes,
+        allow_unsigned: arguments.allow_unsigned,
+    };
+    let modules = arguments.modules.find_or(paths, Links::Follow)?;
     arguments
         .modules
         .each_alone(modules, |buffer, Found { path, .. }| {
             files::read_into(path, buffer)?;
             let named = || path.display().to_string();
             let opened = Module::open(buffer).with_context(named)?;
-            verify(&host, loader.as_ref(), &opened, arguments.allow_unsigned).with_context(named)
+            verify(&judge, &opened).with_context(named)
         })
 }
 
-fn verify(
-    host: &Host,
-    loader: Option<&Loader>,
-    opened: &Module<'_>,
-    allow_unsigned: bool,
-) -> Result<Done> {
-    let checked = host.check(&opened.file, Flags::default());
+fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
+    let checked = judge.host.check(&opened.file, Flags::default());
     // The file may be good or bad.
     if let Some(reason) = no_verdict(&checked.result) {
         bail!(reason);
@@ -104,7 +173,10 @@ fn verify(
         [Mode::Permissive, Mode::Enforcing, Mode::Lockdown].map(|mode| outcome(&checked, mode));
     // The loader looks at the rest of a module once its signature is good enough.
     let unloadable = match Loadable::read(strip(&opened.file).0) {
-        Ok(module) => loader.and_then(|loader| loader.refuses(&module)),
+        Ok(module) => judge
+            .loader
+            .as_ref()
+            .and_then(|loader| loader.refuses(&module)),
         Err(error) => Some(format!("{error:#}")),
     };
     let or_not = |outcome: &'static str| match &unloadable {
@@ -136,10 +208,24 @@ fn verify(
         "good": reason.is_none(), "reason": reason, "signer": signer, "by_hash": by_hash,
         "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
     });
+    let outcome_in = |mode: &Mode| match mode {
+        Mode::Permissive => permissive,
+        Mode::Enforcing => enforcing,
+        Mode::Lockdown => lockdown,
+    };
+    let all_load = |modes: &[Mode]| {
+        modes
+            .iter()
+            .all(|mode| outcome_in(mode).starts_with("loads"))
+    };
     Ok(match checked.result {
         _ if unloadable.is_some() => Done::bad(text, json),
+        Err(_) if !judge.modes.is_empty() => match all_load(&judge.modes) {
+            true => Done::good("taints", text, json),
+            false => Done::bad(text, json),
+        },
         Ok(()) => Done::good("good", text, json),
-        Err(Error::Unsigned) if allow_unsigned => Done::good("unsigned", text, json),
+        Err(Error::Unsigned) if judge.allow_unsigned => Done::good("unsigned", text, json),
         Err(Error::Unsigned) => Done {
             count: "unsigned",
             ..Done::bad(text, json)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use std::{
-    collections::HashSet,
     fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -10,15 +9,14 @@ use std::{
 use anyhow::{bail, Context, Result};
 use modsig::verify::{cms, trailer, Checked, Error, Flags, SignerId, Tree};
 use modsig_tools::{
-    certificate::{is_authority, shown, CertificateIds},
+    certificate::{is_authority, shown},
     files,
-    image::{self, Image, List},
-    keys,
-    loader::{Loadable, Loader},
-    machine::{module_name, Keys, Machine, Signatures},
+    loader::Loadable,
+    machine::{module_name, Machine},
     message,
     module::Module,
-    platform::{no_verdict, outcome, Host, Mode},
+    platform::{no_verdict, outcome, Mode},
+    scene::{hex, Scene},
     signer::strip,
 };
 use openssl::{
@@ -47,36 +45,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What the module meets.
-#[derive(Default)]
-struct Scene {
-    host: Host,
-    loader: Loader,
-    /// Modules that are loaded.
-    loaded: HashSet<String>,
-    /// How the kernel is set up; several if that is not known.
-    modes: Vec<Mode>,
-    /// Certificates that are trusted, and by what.
-    trusted: Vec<(String, X509)>,
-    keys: Option<Keys>,
-    /// What is known of the machine, in words.
-    machine: Vec<String>,
-    /// What could not be found out.
-    unknown: Vec<String>,
-    /// Whether the machine's owner can enroll keys (MOK).
-    has_owner_keys: bool,
-    /// Why no module loads at all.
-    closed: Option<&'static str>,
-}
-
-const ALL_MODES: [Mode; 3] = [Mode::Permissive, Mode::Enforcing, Mode::Lockdown];
-
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let machine = Machine::new(&arguments.root);
     let scene = if arguments.kernel.is_none() && arguments.cert.is_empty() {
-        here(&machine)?
+        Scene::here(&machine)?
     } else {
-        elsewhere(arguments)?
+        Scene::elsewhere(arguments.kernel.as_deref(), &arguments.cert)?
     };
     let (path, needed) = find(&arguments.module, &machine, &scene)?;
     let mut answer = about(&path, &scene)?;
@@ -131,275 +105,6 @@ fn about(path: &Path, scene: &Scene) -> Result<Answer> {
     let named = || path.display().to_string();
     let opened = Module::open(&file).with_context(named)?;
     explain(path, &opened, scene).with_context(named)
-}
-
-/// What an image or some certificates say: not how the kernel will be set up.
-fn elsewhere(arguments: &Arguments) -> Result<Scene> {
-    let mut scene = Scene {
-        modes: ALL_MODES.into(),
-        ..Scene::default()
-    };
-    if let Some(path) = &arguments.kernel {
-        scene.image(path)?;
-    }
-    for path in &arguments.cert {
-        for certificate in keys::certificates(path)? {
-            scene.host.trust(&certificate)?;
-            let by = path.display().to_string();
-            scene.trusted.push((by, certificate));
-        }
-    }
-    Ok(scene)
-}
-
-/// What this machine says.
-fn here(machine: &Machine) -> Result<Scene> {
-    let mut scene = Scene::default();
-    let release = machine.release()?;
-    scene.loader.release = Some(release.clone());
-    scene.keys = scene.known("the kernel's keys", machine.keys());
-    scene.loaded = machine.loaded().unwrap_or_default();
-    match machine.image(&release) {
-        Some(path) => {
-            if let Err(error) = scene.running(&path, machine.banner().ok()) {
-                let what = "which certificates the running kernel has built in";
-                scene.unknown.push(format!("{what}: {error:#}"));
-            }
-        }
-        None => scene.unknown.push(format!(
-            "which certificates the running kernel has built in: there is no image of {release} in /boot or /lib/modules; give it with --kernel"
-        )),
-    }
-    let enforces = scene.known("whether only signed modules load", machine.enforces());
-    let lockdown = scene.known("whether the kernel is locked down", machine.lockdown());
-    let taints = scene.known("what it is tainted by", machine.taints());
-    if scene.known("whether modules load at all", machine.modules_disabled()) == Some(true) {
-        scene.closed = Some(
-            "kernel.modules_disabled is 1: no module loads any more until the machine is booted again",
-        );
-    }
-
-    scene.machine.push(format!("Linux {release}"));
-    match enforces {
-        Some(true) => scene
-            .machine
-            .push("loads signed modules only (sig_enforce)".into()),
-        Some(false) => scene
-            .machine
-            .push("does not insist on signatures (sig_enforce)".into()),
-        None => {}
-    }
-    let is_locked = lockdown.as_deref().map(|level| level != "none");
-    scene
-        .machine
-        .extend(lockdown.map(|level| format!("lockdown: {level}")));
-    for taint in taints.unwrap_or_default() {
-        scene.machine.push(format!("tainted: {taint}"));
-    }
-    scene.modes = ALL_MODES
-        .into_iter()
-        .filter(|mode| match mode {
-            Mode::Permissive => enforces != Some(true) && is_locked != Some(true),
-            Mode::Enforcing => enforces != Some(false),
-            Mode::Lockdown => enforces != Some(true) && is_locked != Some(false),
-        })
-        .collect();
-    scene.keyrings();
-    scene.owner(machine);
-    scene.firmware(machine);
-    Ok(scene)
-}
-
-impl Scene {
-    /// Takes an answer, or notes why there is none.
-    fn known<T>(&mut self, what: &str, answer: Result<T>) -> Option<T> {
-        match answer {
-            Ok(answer) => Some(answer),
-            Err(error) => {
-                self.unknown.push(format!("{what}: {error:#}"));
-                None
-            }
-        }
-    }
-
-    /// Trusts and refuses what an image has built in.
-    fn image(&mut self, path: &Path) -> Result<()> {
-        self.take(path, image::read(path)?)
-    }
-
-    /// The same of the image that is said to be the running kernel's. After it was built again, that is
-    /// another one until the machine is booted: then only those of its certificates count that the
-    /// kernel has loaded.
-    fn running(&mut self, path: &Path, banner: Option<String>) -> Result<()> {
-        let mut image = image::read(path)?;
-        if let Some(running) = banner.filter(|running| *running != image.banner) {
-            self.unknown.push(format!(
-                "all that the running kernel has built in: {} is another build of it ({}; running is {running}), which counts after the next boot: modsig why --kernel {0} ...",
-                path.display(),
-                image.banner,
-            ));
-            let keys = self.keys.take().unwrap_or_default();
-            image.certificates.retain(|certificate| {
-                let ids = certificate
-                    .x509()
-                    .and_then(|x509| CertificateIds::new(&x509));
-                ids.is_ok_and(|ids| {
-                    let id = ids.subject_key_id.unwrap_or(ids.serial);
-                    keys.loaded.iter().any(|key| key.id == hex(&id))
-                })
-            });
-            image.blacklist.clear();
-            image.hashes = None;
-            image.vermagic = None;
-            self.keys = Some(keys);
-        }
-        self.take(path, image)
-    }
-
-    fn take(&mut self, path: &Path, image: Image) -> Result<()> {
-        for error in image.equip(&mut self.host) {
-            self.unknown.push(format!("{}: {error:#}", path.display()));
-        }
-        for certificate in &image.certificates {
-            let is_trusted = certificate.list != List::Revoked;
-            if let (true, Ok(x509)) = (is_trusted, certificate.x509()) {
-                self.trusted.push((path.display().to_string(), x509));
-            }
-        }
-        let loader = image.loader();
-        self.loader = Loader {
-            release: loader.release.clone().or(self.loader.release.take()),
-            ..loader
-        };
-        Ok(())
-    }
-
-    /// Notes what is in the keyrings; refuses the hashes that the kernel refuses.
-    fn keyrings(&mut self) {
-        let Some(keys) = &self.keys else {
-            return;
-        };
-        for ring in &keys.keyrings {
-            let members = keys.loaded.iter().filter(|key| {
-                let mut rings = keys.keyrings_of(key);
-                rings.any(|name| name == ring.name)
-            });
-            let names: Vec<_> = members.map(|key| format!("{:?}", key.name)).collect();
-            let what = match &ring.members {
-                Ok(_) if !names.is_empty() => names.join(", "),
-                Ok(_) => "no keys".to_owned(),
-                Err(_) if ring.count == 0 => "no keys".to_owned(),
-                Err(error) => format!("{} entries; {error}", ring.count),
-            };
-            self.machine.push(format!("keyring {}: {what}", ring.name));
-        }
-        for hash in &keys.refused {
-            match hash.split_once(':') {
-                Some(("tbs", digits)) => {
-                    self.host.blacklist_certificate(octets(digits));
-                }
-                Some(("bin", digits)) => {
-                    if let Ok(sha256) = octets(digits).try_into() {
-                        self.host.blacklist(sha256);
-                    }
-                }
-                _ => {}
-            }
-        }
-        if !keys.refused.is_empty() {
-            self.machine
-                .push(format!("{} hashes refused", keys.refused.len()));
-        }
-    }
-
-    /// Trusts the keys of the machine's owner as the kernel does.
-    fn owner(&mut self, machine: &Machine) {
-        let keys = self.known("the machine owner's keys", machine.owner_keys());
-        let refused = self.known("what the machine's owner refuses", machine.owner_refuses());
-        let trusts = self.known(
-            "whether the owner's keys are trusted",
-            machine.owner_keys_are_trusted(),
-        );
-        for der in refused.flatten().unwrap_or_default().certificates {
-            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
-            let filed = refused.and_then(|x509| self.host.revoke(&x509));
-            self.known("a certificate in MokListXRT", filed);
-        }
-        let Some(Signatures { certificates, .. }) = keys.flatten() else {
-            return;
-        };
-        self.has_owner_keys = true;
-        // With the machine keyring they count as the kernel's own.
-        let has_machine_keyring = self.keys.as_ref().is_some_and(|keys| keys.has(".machine"));
-        let usual = match trusts == Some(true) && has_machine_keyring {
-            true => ".machine",
-            false => PLATFORM,
-        };
-        for der in certificates {
-            let filed = self.file("the machine owner's list (MOK)", &der, usual);
-            self.known("a certificate in MokListRT", filed);
-        }
-    }
-
-    /// Trusts the firmware's keys as the kernel does.
-    fn firmware(&mut self, machine: &Machine) {
-        let keys = self.known("the firmware's keys (db)", machine.firmware_keys());
-        let refused = self.known(
-            "what the firmware refuses (dbx)",
-            machine.firmware_refuses(),
-        );
-        for der in refused.flatten().unwrap_or_default().certificates {
-            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
-            let filed = refused.and_then(|x509| self.host.revoke(&x509));
-            self.known("a certificate in dbx", filed);
-        }
-        for der in keys.flatten().unwrap_or_default().certificates {
-            let filed = self.file("the firmware's list (db)", &der, PLATFORM);
-            self.known("a certificate in db", filed);
-        }
-    }
-
-    /// Files a certificate as the kernel has: in the keyring that it is in, if that may be known, else in
-    /// the usual one.
-    fn file(&mut self, list: &str, der: &[u8], usual: &'static str) -> Result<()> {
-        let x509 = X509::from_der(der)?;
-        let ids = CertificateIds::new(&x509)?;
-        let id = hex(&ids.subject_key_id.unwrap_or(ids.serial));
-        let keys = self.keys.iter();
-        let of_it = keys.flat_map(|keys| {
-            let loaded = keys.loaded.iter().filter(|key| key.id == id);
-            loaded.flat_map(|key| keys.keyrings_of(key))
-        });
-        let rings: Vec<&str> = of_it.collect();
-        let ring = rings
-            .iter()
-            .find(|ring| **ring != PLATFORM)
-            .or(rings.first());
-        let by = match *ring.unwrap_or(&usual) {
-            PLATFORM => {
-                self.host.trust_platform(&x509)?;
-                format!("{list}, in .platform: only distributions' kernels ask it")
-            }
-            _ => {
-                self.host.trust(&x509)?;
-                list.to_owned()
-            }
-        };
-        self.trusted.push((by, x509));
-        Ok(())
-    }
-}
-
-/// The keyring of the firmware's keys, which distributions' kernels ask for modules and others do not.
-const PLATFORM: &str = ".platform";
-
-/// Bytes of their digits; none of what are none.
-fn octets(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks_exact(2);
-    let octets: Option<Vec<u8>> = pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    octets.unwrap_or_default()
 }
 
 /// What is to be said about a module.
@@ -701,10 +406,6 @@ fn is_named(described: &str, name: &str) -> bool {
 fn common_name(name: &X509NameRef) -> Option<String> {
     let entry = name.entries_by_nid(Nid::COMMONNAME).last()?;
     entry.data().to_string().ok()
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// What trusts the certificate that a signer names.

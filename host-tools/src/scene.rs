@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a module meets: whom a kernel trusts and whom not, how it is set up, and what its loader compares;
+//! of this machine, of a kernel's image, or of some certificates.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{anyhow, Result};
+use openssl::x509::X509;
+
+use crate::{
+    certificate::CertificateIds,
+    image::{self, Image, List},
+    keys,
+    loader::Loader,
+    machine::{Keys, Machine, Signatures},
+    platform::{Host, Mode},
+};
+
+/// What the module meets.
+#[derive(Default)]
+pub struct Scene {
+    /// Whom the kernel trusts.
+    pub host: Host,
+    /// What its loader compares.
+    pub loader: Loader,
+    /// Modules that are loaded.
+    pub loaded: HashSet<String>,
+    /// How the kernel is set up; several if that is not known.
+    pub modes: Vec<Mode>,
+    /// Certificates that are trusted, and by what.
+    pub trusted: Vec<(String, X509)>,
+    /// The keys that it has now, if they may be known.
+    pub keys: Option<Keys>,
+    /// What is known of the machine, in words.
+    pub machine: Vec<String>,
+    /// What could not be found out.
+    pub unknown: Vec<String>,
+    /// Whether the machine's owner can enroll keys (MOK).
+    pub has_owner_keys: bool,
+    /// Why no module loads at all.
+    pub closed: Option<&'static str>,
+}
+
+const ALL_MODES: [Mode; 3] = [Mode::Permissive, Mode::Enforcing, Mode::Lockdown];
+
+impl Scene {
+    /// What an image or some certificates say: not how the kernel will be set up.
+    pub fn elsewhere(image: Option<&Path>, certificates: &[PathBuf]) -> Result<Self> {
+        let mut scene = Scene {
+            modes: ALL_MODES.into(),
+            ..Scene::default()
+        };
+        if let Some(path) = image {
+            scene.image(path)?;
+        }
+        for path in certificates {
+            for certificate in keys::certificates(path)? {
+                scene.host.trust(&certificate)?;
+                let by = path.display().to_string();
+                scene.trusted.push((by, certificate));
+            }
+        }
+        Ok(scene)
+    }
+
+    /// What this machine's running kernel says.
+    pub fn here(machine: &Machine) -> Result<Self> {
+        Self::of(machine, machine.release()?, true)
+    }
+
+    /// What is to be expected of the kernel that this machine boots next: the newest that is installed, with
+    /// the keys that the machine has now, and as strict as the running one.
+    pub fn next(machine: &Machine) -> Result<Self> {
+        Self::of(machine, machine.next_release()?, false)
+    }
+
+    fn of(machine: &Machine, release: String, is_running: bool) -> Result<Self> {
+        let mut scene = Scene::default();
+        scene.loader.release = Some(release.clone());
+        scene.keys = scene.known("the kernel's keys", machine.keys());
+        let mut banner = None;
+        if is_running {
+            scene.loaded = machine.loaded().unwrap_or_default();
+            banner = machine.banner().ok();
+        }
+        let taken = match machine.image(&release) {
+            Some(path) => scene.running(&path, banner),
+            None => Err(anyhow!(
+                "there is no image of {release} in /boot or /lib/modules; give it with --kernel"
+            )),
+        };
+        scene.known("which certificates the kernel has built in", taken);
+        let enforces = scene.known("whether only signed modules load", machine.enforces());
+        let lockdown = scene.known("whether the kernel is locked down", machine.lockdown());
+        let mut taints = None;
+        if is_running {
+            taints = scene.known("what it is tainted by", machine.taints());
+            let disabled = scene.known("whether modules load at all", machine.modules_disabled());
+            scene.closed = (disabled == Some(true)).then_some(CLOSED);
+        }
+
+        scene.machine.push(format!("Linux {release}"));
+        match enforces {
+            Some(true) => scene
+                .machine
+                .push("loads signed modules only (sig_enforce)".into()),
+            Some(false) => scene
+                .machine
+                .push("does not insist on signatures (sig_enforce)".into()),
+            None => {}
+        }
+        let is_locked = lockdown.as_deref().map(|level| level != "none");
+        scene
+            .machine
+            .extend(lockdown.map(|level| format!("lockdown: {level}")));
+        for taint in taints.unwrap_or_default() {
+            scene.machine.push(format!("tainted: {taint}"));
+        }
+        scene.modes = ALL_MODES
+            .into_iter()
+            .filter(|mode| match mode {
+                Mode::Permissive => enforces != Some(true) && is_locked != Some(true),
+                Mode::Enforcing => enforces != Some(false),
+                Mode::Lockdown => enforces != Some(true) && is_locked != Some(false),
+            })
+            .collect();
+        scene.keyrings();
+        scene.owner(machine);
+        scene.firmware(machine);
+        Ok(scene)
+    }
+
+    /// Takes an answer, or notes why there is none.
+    fn known<T>(&mut self, what: &str, answer: Result<T>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.unknown.push(format!("{what}: {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// Trusts and refuses what an image has built in.
+    fn image(&mut self, path: &Path) -> Result<()> {
+        self.take(path, image::read(path)?)
+    }
+
+    /// The same of the image that is said to be the running kernel's. After it was built again, that is
+    /// another one until the machine is booted: then only those of its certificates count that the
+    /// kernel has loaded.
+    fn running(&mut self, path: &Path, banner: Option<String>) -> Result<()> {
+        let mut image = image::read(path)?;
+        if let Some(running) = banner.filter(|running| *running != image.banner) {
+            self.unknown.push(format!(
+                "all that the running kernel has built in: {} is another build of it ({}; running is {running}), which counts after the next boot: modsig why --kernel {0} ...",
+                path.display(),
+                image.banner,
+            ));
+            let keys = self.keys.take().unwrap_or_default();
+            image.certificates.retain(|certificate| {
+                let ids = certificate
+                    .x509()
+                    .and_then(|x509| CertificateIds::new(&x509));
+                ids.is_ok_and(|ids| {
+                    let id = ids.subject_key_id.unwrap_or(ids.serial);
+                    keys.loaded.iter().any(|key| key.id == hex(&id))
+                })
+            });
+            image.blacklist.clear();
+            image.hashes = None;
+            image.vermagic = None;
+            self.keys = Some(keys);
+        }
+        self.take(path, image)
+    }
+
+    fn take(&mut self, path: &Path, image: Image) -> Result<()> {
+        for error in image.equip(&mut self.host) {
+            self.unknown.push(format!("{}: {error:#}", path.display()));
+        }
+        for certificate in &image.certificates {
+            let is_trusted = certificate.list != List::Revoked;
+            if let (true, Ok(x509)) = (is_trusted, certificate.x509()) {
+                self.trusted.push((path.display().to_string(), x509));
+            }
+        }
+        let loader = image.loader();
+        self.loader = Loader {
+            release: loader.release.clone().or(self.loader.release.take()),
+            ..loader
+        };
+        Ok(())
+    }
+
+    /// Notes what is in the keyrings; refuses the hashes that the kernel refuses.
+    fn keyrings(&mut self) {
+        let Some(keys) = &self.keys else {
+            return;
+        };
+        for ring in &keys.keyrings {
+            let members = keys.loaded.iter().filter(|key| {
+                let mut rings = keys.keyrings_of(key);
+                rings.any(|name| name == ring.name)
+            });
+            let names: Vec<_> = members.map(|key| format!("{:?}", key.name)).collect();
+            let what = match &ring.members {
+                Ok(_) if !names.is_empty() => names.join(", "),
+                Ok(_) => "no keys".to_owned(),
+                Err(_) if ring.count == 0 => "no keys".to_owned(),
+                Err(error) => format!("{} entries; {error}", ring.count),
+            };
+            self.machine.push(format!("keyring {}: {what}", ring.name));
+        }
+        for hash in &keys.refused {
+            match hash.split_once(':') {
+                Some(("tbs", digits)) => {
+                    self.host.blacklist_certificate(octets(digits));
+                }
+                Some(("bin", digits)) => {
+                    if let Ok(sha256) = octets(digits).try_into() {
+                        self.host.blacklist(sha256);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !keys.refused.is_empty() {
+            self.machine
+                .push(format!("{} hashes refused", keys.refused.len()));
+        }
+    }
+
+    /// Trusts the keys of the machine's owner as the kernel does.
+    fn owner(&mut self, machine: &Machine) {
+        let keys = self.known("the machine owner's keys", machine.owner_keys());
+        let refused = self.known("what the machine's owner refuses", machine.owner_refuses());
+        let trusts = self.known(
+            "whether the owner's keys are trusted",
+            machine.owner_keys_are_trusted(),
+        );
+        for der in refused.flatten().unwrap_or_default().certificates {
+            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
+            let filed = refused.and_then(|x509| self.host.revoke(&x509));
+            self.known("a certificate in MokListXRT", filed);
+        }
+        let Some(Signatures { certificates, .. }) = keys.flatten() else {
+            return;
+        };
+        self.has_owner_keys = true;
+        // With the machine keyring they count as the kernel's own.
+        let has_machine_keyring = self.keys.as_ref().is_some_and(|keys| keys.has(".machine"));
+        let usual = match trusts == Some(true) && has_machine_keyring {
+            true => ".machine",
+            false => PLATFORM,
+        };
+        for der in certificates {
+            let filed = self.file("the machine owner's list (MOK)", &der, usual);
+            self.known("a certificate in MokListRT", filed);
+        }
+    }
+
+    /// Trusts the firmware's keys as the kernel does.
+    fn firmware(&mut self, machine: &Machine) {
+        let keys = self.known("the firmware's keys (db)", machine.firmware_keys());
+        let refused = self.known(
+            "what the firmware refuses (dbx)",
+            machine.firmware_refuses(),
+        );
+        for der in refused.flatten().unwrap_or_default().certificates {
+            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
+            let filed = refused.and_then(|x509| self.host.revoke(&x509));
+            self.known("a certificate in dbx", filed);
+        }
+        for der in keys.flatten().unwrap_or_default().certificates {
+            let filed = self.file("the firmware's list (db)", &der, PLATFORM);
+            self.known("a certificate in db", filed);
+        }
+    }
+
+    /// Files a certificate as the kernel has: in the keyring that it is in, if that may be known, else in
+    /// the usual one.
+    fn file(&mut self, list: &str, der: &[u8], usual: &'static str) -> Result<()> {
+        let x509 = X509::from_der(der)?;
+        let ids = CertificateIds::new(&x509)?;
+        let id = hex(&ids.subject_key_id.unwrap_or(ids.serial));
+        let keys = self.keys.iter();
+        let of_it = keys.flat_map(|keys| {
+            let loaded = keys.loaded.iter().filter(|key| key.id == id);
+            loaded.flat_map(|key| keys.keyrings_of(key))
+        });
+        let rings: Vec<&str> = of_it.collect();
+        let ring = rings
+            .iter()
+            .find(|ring| **ring != PLATFORM)
+            .or(rings.first());
+        let by = match *ring.unwrap_or(&usual) {
+            PLATFORM => {
+                self.host.trust_platform(&x509)?;
+                format!("{list}, in .platform: only distributions' kernels ask it")
+            }
+            _ => {
+                self.host.trust(&x509)?;
+                list.to_owned()
+            }
+        };
+        self.trusted.push((by, x509));
+        Ok(())
+    }
+}
+
+const CLOSED: &str =
+    "kernel.modules_disabled is 1: no module loads any more until the machine is booted again";
+
+/// The keyring of the firmware's keys, which distributions' kernels ask for modules and others do not.
+const PLATFORM: &str = ".platform";
+
+/// Bytes of their digits; none of what are none.
+fn octets(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks_exact(2);
+    let octets: Option<Vec<u8>> = pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    octets.unwrap_or_default()
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
