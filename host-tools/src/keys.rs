@@ -171,7 +171,7 @@ fn read_private_key(path: &Path, passphrase: &Passphrase) -> Result<PKey<Private
     } else {
         // This one first: it takes nothing but encrypted ones, and the other would ask by itself.
         PKey::private_key_from_pkcs8_callback(&octets, &mut answer)
-            .or_else(|_| PKey::private_key_from_der(&octets))
+            .or_else(|errors| PKey::private_key_from_der(&octets).map_err(|_| errors))
     };
     match (key, asked) {
         (Ok(key), _) => Ok(key),

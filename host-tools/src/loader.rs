@@ -151,6 +151,17 @@ pub struct Loader {
 }
 
 impl Loader {
+    /// What may be wrong with a module that is not refused at once: it is of another release, and what tells
+    /// is checksums of the symbols that it uses, which are not looked at here.
+    pub fn doubts(&self, module: &Loadable<'_>) -> Option<String> {
+        let (built_for, release) = (module.release()?, self.release.as_deref()?);
+        (built_for != release).then(|| {
+            format!(
+                "it is built for Linux {built_for}, and this is Linux {release}: it goes by the checksums of symbols (CONFIG_MODVERSIONS), and does not load if one that the module uses is another (ENOEXEC or EINVAL)"
+            )
+        })
+    }
+
     /// Why this kernel's loader refuses a module, if it does.
     pub fn refuses(&self, module: &Loadable<'_>) -> Option<String> {
         let own = module.machine();

@@ -12,8 +12,8 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use rustix::termios::{
-    tcgetattr, tcsetattr, LocalModes, OptionalActions, SpecialCodeIndex, Termios,
+use nix::sys::termios::{
+    tcgetattr, tcsetattr, LocalFlags, SetArg, SpecialCharacterIndices as Character, Termios,
 };
 use zeroize::Zeroizing;
 
@@ -107,18 +107,18 @@ impl Quiet {
     fn new(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
         let mut quiet = before.clone();
-        let typed = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        quiet.local_modes.remove(typed);
-        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
-        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
+        let typed = LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG;
+        quiet.local_flags.remove(typed);
+        quiet.control_chars[Character::VMIN as usize] = 1;
+        quiet.control_chars[Character::VTIME as usize] = 0;
+        tcsetattr(&terminal, SetArg::TCSAFLUSH, &quiet)?;
         Ok(Quiet { terminal, before })
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+        let _ = tcsetattr(&self.terminal, SetArg::TCSAFLUSH, &self.before);
         let _ = self.terminal.write_all(b"\n");
     }
 }

@@ -155,11 +155,11 @@ impl Scene {
     /// kernel has loaded.
     fn running(&mut self, path: &Path, banner: Option<String>) -> Result<()> {
         let mut image = image::read(path)?;
-        if let Some(running) = banner.filter(|running| *running != image.banner) {
+        if let Some(running) = banner.filter(|running| !image.banners.contains(running)) {
             self.unknown.push(format!(
                 "all that the running kernel has built in: {} is another build of it ({}; running is {running}), which counts after the next boot: modsig why --kernel {0} ...",
                 path.display(),
-                image.banner,
+                image.banners.last().map_or("", |banner| banner),
             ));
             let keys = self.keys.take().unwrap_or_default();
             image.certificates.retain(|certificate| {

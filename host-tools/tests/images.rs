@@ -838,7 +838,11 @@ fn modules_are_verified_against_what_is_built_in() {
         ));
     };
     let verify = |more: &[&str]| {
-        let arguments = [&["verify", "--kernel", image, "m.ko"], more].concat();
+        let arguments = [
+            &["verify", "--any-release", "--kernel", image, "m.ko"],
+            more,
+        ]
+        .concat();
         let output = modsig(&work, &arguments);
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         (output.status.code(), text)
@@ -872,6 +876,43 @@ fn modules_are_verified_against_what_is_built_in() {
     fails(&output, 2, "--cert");
     let output = modsig(&work, &["verify", "--kernel", "missing", "m.ko"]);
     fails(&output, 2, "missing: cannot open");
+}
+
+/// A certificate of no bytes from every aligned place on, each list running into the next.
+#[test]
+fn an_image_full_of_beginnings_is_read_in_time() {
+    let work = set_up("p256");
+    let mut content = [0x30, 0x82, 0, 0].repeat(4 << 20);
+    content.extend(b"\0Linux version 6.99.0 (nobody@nowhere) #1\0");
+    fs::write(work.path().join("area"), &content).unwrap();
+    let script = "
+        .section .rodata,\"a\"
+        .balign 4096
+        .incbin \"area\"";
+    fs::write(work.path().join("image.S"), script).unwrap();
+    good(&run(&work, "cc", &["-c", "-o", "image.o", "image.S"]));
+    let link = [
+        "-static",
+        "-nostdlib",
+        "-Wl,-e,0",
+        "-o",
+        "vmlinux",
+        "image.o",
+    ];
+    good(&run(&work, "cc", &link));
+    good(&run(&work, "strip", &["vmlinux"]));
+    // Each walked to its end, these 16 MiB took six minutes.
+    let certs = ["30", MODSIG, "certs", "vmlinux"];
+    says(&run(&work, "timeout", &certs), "0 built in");
+}
+
+#[test]
+fn what_is_no_kernel_is_said_to_be_none() {
+    let work = set_up("p256");
+    let cannot = "/bin/true: not a kernel: nowhere does it say which Linux it is";
+    fails(&modsig(&work, &["certs", "/bin/true"]), 2, cannot);
+    let verify = ["verify", "--kernel", "/bin/true", "m.ko"];
+    fails(&modsig(&work, &verify), 2, cannot);
 }
 
 #[test]

@@ -485,7 +485,7 @@ fn one_bad_module_and_nothing_is_written() {
     let end = &whole[unsigned.len()..];
     let with = |text: &[u8]| [unsigned, text].concat();
     let proof = [&[0; 36][..], &trailer_of(Kind::Merkle, 36)].concat();
-    let not_cms = [&[0; 36][..], &trailer_of(Kind::Pkcs7, 36)].concat();
+    let not_cms = [&[1; 36][..], &trailer_of(Kind::Pkcs7, 36)].concat();
     let mut reserved = end.to_vec();
     let at = reserved.len() - trailer::MARKER.len() - trailer::SIZE;
     reserved[at] = 1;
@@ -534,6 +534,23 @@ fn one_bad_module_and_nothing_is_written() {
             }
         }
     }
+    // What a kill between the two pages of an end leaves: a trailer, and zeros in front of it.
+    let mut half = end.to_vec();
+    half[..end.len() - 60].fill(0);
+    fs::write(work.path().join(path(2)), with(&half)).unwrap();
+    good(&seal(&work, &[]));
+    is_consistent(&work);
+    // Another name of vmlinux would change as well.
+    fs::hard_link(work.path().join("vmlinux"), work.path().join("copy")).unwrap();
+    let output = seal(&work, &[]);
+    fails(
+        &output,
+        1,
+        "it has 2 names (hard links), all of which would change",
+    );
+    fs::remove_file(work.path().join("copy")).unwrap();
+    good(&seal(&work, &[]));
+
     fs::write(work.path().join(path(2)), unsigned).unwrap();
     fs::write(work.path().join(path(3)), b"one").unwrap();
     fs::write(work.path().join(path(4)), b"two").unwrap();

@@ -142,7 +142,8 @@ fn modinfo_reads_our_signatures() {
     let source = "#define INFO(name, text) \\
         static const char name[] __attribute__((section(\".modinfo\"), used)) = text;
         INFO(license, \"license=GPL\")
-        INFO(description, \"description=for modinfo\")";
+        INFO(description, \"description=for modinfo\")
+        char this_module[64] __attribute__((section(\".gnu.linkonce.this_module\"), used)) = \"m\";";
     for (algorithm, hash) in [
         ("rsa-2048", "sha256"),
         ("p384", "sha384"),

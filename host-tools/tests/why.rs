@@ -953,7 +953,11 @@ fn another_build_than_the_one_that_runs_is_told() {
     fs::write(root.join("proc/keys"), keys).unwrap();
     let (code, answer) = ask();
     assert_eq!(code, Some(0), "{answer}");
-    fs::write(root.join("proc/version"), format!("{}\n", image.banner)).unwrap();
+    fs::write(
+        root.join("proc/version"),
+        format!("{}\n", image.banners.last().unwrap()),
+    )
+    .unwrap();
     fs::write(root.join("proc/keys"), "").unwrap();
     let (code, answer) = ask();
     assert_eq!(

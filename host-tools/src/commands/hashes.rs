@@ -262,6 +262,7 @@ fn update(
     vmlinux: &Vmlinux,
     state_path: &Path,
 ) -> Result<ExitCode> {
+    let locked = vmlinux.lock()?;
     let old = match State::read(state_path) {
         Ok(state) => state,
         Err(error) => {
@@ -332,7 +333,11 @@ fn update(
         let root = tree.root();
         let changed = root != *vmlinux.root();
         if changed {
-            vmlinux.write(&root)?;
+            let locked = locked.as_ref().with_context(|| {
+                let path = arguments.vmlinux.display();
+                format!("{path}: may not be written to, and has another root than its modules")
+            })?;
+            locked.write(&root)?;
         }
         let count = modules.len();
         tell(arguments, count, hashed, ends.len(), &root, changed)?;

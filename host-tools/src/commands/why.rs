@@ -190,6 +190,8 @@ fn explain(path: &Path, opened: &Module<'_>, scene: &Scene) -> Result<Answer> {
                     "install or build it for {}; that one will be signed for it",
                     release.unwrap_or("this kernel")
                 ));
+            } else if let Some(doubt) = scene.loader.doubts(&module) {
+                answer.say(doubt);
             }
         }
     }

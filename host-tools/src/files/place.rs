@@ -142,7 +142,7 @@ impl Place {
     }
 
     /// Opens what is there, if it is no symbolic link. Does not wait, as a pipe would for a writer.
-    pub(super) fn open(&self, flags: OFlags) -> Result<std::fs::File, Errno> {
+    pub(crate) fn open(&self, flags: OFlags) -> Result<std::fs::File, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&self.directory, &self.name, flags, Mode::empty()).map(Into::into)
     }

@@ -4,27 +4,16 @@
 //! (`CONFIG_SYSTEM_EXTRA_CERTIFICATE`, `certs/system_certificates.S`): writing one into a vmlinux, as
 //! the kernel's `scripts/insert-sys-cert` does.
 
-use std::{
-    fs::{File, OpenOptions},
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 
-use super::{
-    check_piece,
-    elf::{self, Linked},
-    lists, Source,
-};
-use crate::files::Stamp;
+use super::{check_piece, elf::Linked, lists, patch::Patch, Source};
 
 /// A vmlinux that a certificate can be written into.
 #[derive(Debug)]
 pub struct Area {
-    path: PathBuf,
-    file: File,
-    stamp: Stamp,
+    patch: Patch,
     /// Where the area is in the file.
     at: u64,
     size: u64,
@@ -49,14 +38,9 @@ impl Area {
     }
 
     fn try_open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        let file = file.context("cannot open for writing")?;
-        let magic = file.piece(0, elf::MAGIC.len() as u64).unwrap_or_default();
-        ensure!(
-            magic == elf::MAGIC,
-            "not an ELF file: the certificate is written into vmlinux, of which boot images are made afterwards"
-        );
-        let linked = Linked::read(&file)?.context(
+        let patch = Patch::open(path, "certificate")?;
+        let file = &patch.file;
+        let linked = Linked::read(file)?.context(
             "it was stripped, and nothing but its symbols says where the area for the certificate is; give the vmlinux that was built",
         )?;
         ensure!(
@@ -102,9 +86,7 @@ impl Area {
         let curves = ["p256", "p384", "p521"].into_iter();
         let has = |curve: &&str| linked.symbol(&format!("ecdsa_nist_{curve}")).is_some();
         Ok(Area {
-            path: path.to_path_buf(),
-            stamp: Stamp::of_open(&file)?,
-            file,
+            patch,
             at,
             size: area.size,
             used_at,
@@ -125,7 +107,7 @@ impl Area {
         ensure!(
             octets as u64 <= size,
             "{}: its area has {size} bytes, and the certificate {octets}; take a smaller key (--algorithm), or build it with CONFIG_SYSTEM_EXTRA_CERTIFICATE_SIZE={} or more",
-            self.path.display(),
+            self.patch.path.display(),
             // One more or less, the next key's may have.
             (octets + 16).next_multiple_of(256)
         );
@@ -145,30 +127,21 @@ impl Area {
         let mut content = certificate.to_vec();
         content.resize(usize::try_from(self.size)?, 0);
         let write = || {
-            ensure!(
-                Stamp::of(&self.path)? == self.stamp,
-                "somebody changed it meanwhile"
-            );
             let list_size = |used| (self.before + u64::from(used)).to_le_bytes().to_vec();
             let used = u32::try_from(certificate.len())?;
-            for (octets, at) in [
-                (list_size(0), self.list_size_at),
-                (0u32.to_le_bytes().to_vec(), self.used_at),
-                (content, self.at),
-                (used.to_le_bytes().to_vec(), self.used_at),
-                (list_size(used), self.list_size_at),
-            ] {
-                self.file.write_all_at(&octets, at)?;
-                if sync {
-                    self.file.sync_data()?;
-                }
-            }
-            Ok(())
+            let parts = [
+                (&list_size(0)[..], self.list_size_at),
+                (&0u32.to_le_bytes(), self.used_at),
+                (&content, self.at),
+                (&used.to_le_bytes(), self.used_at),
+                (&list_size(used), self.list_size_at),
+            ];
+            self.patch.write(&parts, sync)
         };
         write().with_context(|| {
             format!(
                 "{}: cannot write the certificate into it; do it again",
-                self.path.display()
+                self.patch.path.display()
             )
         })
     }

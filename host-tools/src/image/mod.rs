@@ -12,6 +12,7 @@ mod elf;
 mod extra;
 mod layers;
 mod lists;
+mod patch;
 mod root;
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
@@ -124,8 +125,9 @@ pub struct Image {
     pub layers: Vec<&'static str>,
     /// What it runs on.
     pub machine: Machine,
-    /// What it says of itself, as in /proc/version.
-    pub banner: String,
+    /// What it says of itself, as in /proc/version: the last one, for it may have others that were put
+    /// there before it was known how often it had been built.
+    pub banners: Vec<String>,
     /// The kernel's release.
     pub release: Option<String>,
     /// What its own modules say that they are built for, if that was found.
@@ -293,15 +295,17 @@ pub fn read(path: &Path) -> Result<Image> {
         );
         let mut names = vec![];
         let kernel = layers::unpack(&file, &mut names)?;
-        let banner = banner(&kernel.segments)
-            .context("not a kernel: nowhere does it say which Linux it is")?;
+        let banners = banners(&kernel.segments);
+        let own = banners.last();
+        let own = own.context("not a kernel: nowhere does it say which Linux it is")?;
+        let own = release(own).to_owned();
         let found = lists::find(&kernel)?;
         Ok(Image {
             layers: names,
             machine: kernel.machine,
-            vermagic: vermagic(&kernel.segments, release(&banner)),
-            release: Some(release(&banner).to_owned()),
-            banner,
+            vermagic: vermagic(&kernel.segments, &own),
+            release: Some(own),
+            banners,
             evidence: found.evidence,
             certificates: found.certificates,
             blacklist: lists::blacklist(&kernel.segments),
@@ -335,20 +339,22 @@ pub fn has_string(path: &Path, string: &str) -> Result<bool> {
 const BANNER: &str = "Linux version ";
 
 /// What a kernel says of itself (init/version-timestamp.c): release, who built it with what, and when.
-fn banner(segments: &[Segment]) -> Option<String> {
-    segments.iter().find_map(|segment| {
-        memmem::find_iter(&segment.octets, BANNER).find_map(|at| {
+fn banners(segments: &[Segment]) -> Vec<String> {
+    let all = segments.iter().flat_map(|segment| {
+        memmem::find_iter(&segment.octets, BANNER).filter_map(|at| {
             let rest = &segment.octets[at..];
             let ends = |&byte: &u8| byte == b'\n' || byte == 0;
             let line = &rest[..rest[..rest.len().min(1024)].iter().position(ends)?];
             let line = std::str::from_utf8(line).ok()?;
-            // And not its format ("%s").
             let word = release(line);
-            let good =
-                word.as_bytes().first()?.is_ascii_digit() && word.len() < line.len() - BANNER.len();
-            (good && word.bytes().all(|byte| byte.is_ascii_graphic())).then(|| line.to_owned())
+            // And not the format of one ("%s").
+            let is_release = word.starts_with(|first: char| first.is_ascii_digit())
+                && word.bytes().all(|byte| byte.is_ascii_graphic())
+                && word.len() < line.len() - BANNER.len();
+            is_release.then(|| line.to_owned())
         })
-    })
+    });
+    all.collect()
 }
 
 /// The release in a banner.

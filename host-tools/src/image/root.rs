@@ -4,8 +4,7 @@
 //! image, writing it into a vmlinux.
 
 use std::{
-    fs::{File, OpenOptions},
-    os::unix::fs::FileExt,
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +12,12 @@ use anyhow::{bail, ensure, Context, Result};
 use memchr::memmem;
 use modsig::verify::merkle::{Root, HASH_SIZE, MARK};
 
-use super::{check_piece, elf, Segment, Source};
+use super::{
+    elf,
+    patch::{is_elf, Patch},
+    Segment, Source,
+};
+use crate::files::Stamp;
 
 /// The section that it is in.
 const SECTION: &str = ".module_hashes";
@@ -70,7 +74,7 @@ pub(super) fn find(segments: &[Segment]) -> Result<Option<Hashes>> {
 #[derive(Debug)]
 pub struct Vmlinux {
     path: PathBuf,
-    file: File,
+    stamp: Stamp,
     /// Where the root is in the file.
     at: u64,
     hashes: Hashes,
@@ -85,11 +89,7 @@ impl Vmlinux {
     pub fn open(path: &Path) -> Result<Self> {
         let open = || {
             let file = File::open(path).context("cannot open")?;
-            let magic = file.piece(0, elf::MAGIC.len() as u64).unwrap_or_default();
-            ensure!(
-                magic == elf::MAGIC,
-                "not an ELF file: the root is written into vmlinux, of which boot images are made afterwards"
-            );
+            is_elf(&file, WHAT)?;
             let Some(place) = elf::section(&file, SECTION)? else {
                 bail!(
                     "has no section {SECTION}: a kernel without CONFIG_MODULE_SIG_RUST_HASHES knows no hashes"
@@ -101,7 +101,7 @@ impl Vmlinux {
             })?;
             Ok(Vmlinux {
                 path: path.to_path_buf(),
-                file,
+                stamp: Stamp::of_open(&file)?,
                 at: place.start,
                 hashes,
             })
@@ -114,17 +114,50 @@ impl Vmlinux {
         &self.hashes.root
     }
 
+    /// Has nobody else write into it for as long as what this gives is there; nothing if it may not be
+    /// written to.
+    pub fn lock(&self) -> Result<Option<Locked>> {
+        let patch = Patch::open(&self.path, WHAT);
+        match patch.with_context(|| self.path.display().to_string()) {
+            Ok(patch) => {
+                ensure!(
+                    patch.stamp == self.stamp,
+                    "{}: somebody changed it meanwhile; do it again",
+                    self.path.display()
+                );
+                Ok(Some(Locked { patch, at: self.at }))
+            }
+            Err(error) if is_forbidden(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const WHAT: &str = "root";
+
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|error| matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem))
+}
+
+/// A vmlinux that nobody else writes into.
+#[derive(Debug)]
+pub struct Locked {
+    patch: Patch,
+    at: u64,
+}
+
+impl Locked {
     /// Writes the root into it, in place.
     pub fn write(&self, root: &Root) -> Result<()> {
         let mut octets = [0; ROOT];
         octets[..4].copy_from_slice(&root.levels.to_le_bytes());
         octets[4..].copy_from_slice(&root.hash);
-        let write = || {
-            check_piece(self.file.size()?, self.at, SIZE as u64)?;
-            let file = OpenOptions::new().write(true).open(&self.path)?;
-            file.write_all_at(&octets, self.at)?;
-            anyhow::Ok(())
-        };
-        write().with_context(|| format!("{}: cannot write the root into it", self.path.display()))
+        let written = self.patch.write(&[(&octets, self.at)], false);
+        let path = self.patch.path.display();
+        written.with_context(|| format!("{path}: cannot write the root into it; do it again"))
     }
 }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing into a vmlinux, in place: it is large, and boot images are made of it right afterwards.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{ensure, Context, Result};
+use rustix::{
+    fs::{flock, FlockOperation, OFlags},
+    io::Errno,
+};
+
+use super::{elf, Source};
+use crate::files::{Place, Stamp};
+
+/// Fails if it is no ELF file; `what` was to be written into it.
+pub(super) fn is_elf(file: &File, what: &str) -> Result<()> {
+    let magic = file.piece(0, elf::MAGIC.len() as u64).unwrap_or_default();
+    ensure!(
+        magic == elf::MAGIC,
+        "not an ELF file: the {what} is written into vmlinux, of which boot images are made afterwards"
+    );
+    Ok(())
+}
+
+/// A vmlinux that is open for writing, and that nobody else writes into in this way meanwhile.
+#[derive(Debug)]
+pub(super) struct Patch {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    pub(super) stamp: Stamp,
+}
+
+impl Patch {
+    /// Opens it; `what` is to be written into it.
+    pub(super) fn open(path: &Path, what: &str) -> Result<Self> {
+        let place = Place::named(path).context("cannot open for writing")?;
+        let file = place.open(OFlags::RDWR).map_err(std::io::Error::from);
+        let file = file.context("cannot open for writing")?;
+        is_elf(&file, what)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => anyhow::bail!(
+                "another modsig is writing into it; wait until that has ended, and do it again"
+            ),
+            // Not with every file system; then as it was before there were locks.
+            _ => Ok(Patch {
+                path: path.to_path_buf(),
+                stamp: Stamp::of_open(&file)?,
+                file,
+            }),
+        }
+    }
+
+    /// Writes these parts, one after the other; `sync`: each is on the disk before the next one.
+    ///
+    /// # Errors
+    ///
+    /// If it is another file by now, or if it has another name: that would change as well.
+    pub(super) fn write(&self, parts: &[(&[u8], u64)], sync: bool) -> Result<()> {
+        ensure!(
+            Stamp::of(&self.path)? == self.stamp,
+            "somebody changed it meanwhile"
+        );
+        let names = rustix::fs::fstat(&self.file)?.st_nlink;
+        ensure!(
+            names == 1,
+            "it has {names} names (hard links), all of which would change; make it a file of its own: cp {0} {0}.new && mv {0}.new {0}",
+            self.path.display()
+        );
+        for (bytes, at) in parts {
+            self.file.write_all_at(bytes, *at)?;
+            if sync {
+                self.file.sync_data()?;
+            }
+        }
+        Ok(())
+    }
+}
