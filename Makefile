@@ -155,7 +155,7 @@ test-hashes: kernel-6.12-x86_64-hashes
 	$(step) -i $(harness) $(scripts) scripts/test/hashes -k 6.12-x86_64-hashes -- scripts/test/hashes 6.12
 test-dkms: kernel-6.12-x86_64-permissive
 	$(step) -i $(harness) $(scripts) scripts/test/dkms scripts/build/page-bin -k 6.12-x86_64-permissive -- scripts/test/dkms
-test-deb:
+test-deb: downloads
 	$(step) -i $(tools) host-tools/debian host-tools/examples scripts/build/deb scripts/test/deb scripts/lib/apt.sh Documentation/*.md -- \
 		scripts/test/deb
 

@@ -72,10 +72,14 @@ impl Scene {
         Self::of(machine, machine.release()?, true)
     }
 
-    /// What is to be expected of the kernel that this machine boots next: the newest that is installed, with
-    /// the keys that the machine has now, and as strict as the running one.
-    pub fn next(machine: &Machine) -> Result<Self> {
-        Self::of(machine, machine.next_release()?, false)
+    /// What is to be expected of the kernel that this machine boots next, the newest that is installed if none
+    /// is named: with the keys that the machine has now, and as strict as the running one.
+    pub fn next(machine: &Machine, release: Option<&str>) -> Result<Self> {
+        let release = match release {
+            Some(release) => release.to_owned(),
+            None => machine.next_release()?,
+        };
+        Self::of(machine, release, false)
     }
 
     fn of(machine: &Machine, release: String, is_running: bool) -> Result<Self> {

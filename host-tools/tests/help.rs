@@ -10,6 +10,7 @@ mod linked;
 use std::{fs, path::Path, process::Command};
 
 use common::*;
+use modsig_tools::loader::Loadable;
 use tempfile::TempDir;
 
 fn help(program: &str, arguments: &[&str]) -> String {
@@ -76,9 +77,16 @@ fn directory() -> TempDir {
         ];
         good(&modsig(&work, &keygen));
     }
-    let kernel = kernel("6.12", "x86_64", "c").join("kernel");
-    fs::copy(kernel, path("vmlinuz")).unwrap();
-    fs::copy(path("module.ko"), path("official.ko")).unwrap();
+    let kernel = kernel("6.12", "x86_64", "c");
+    fs::copy(kernel.join("kernel"), path("vmlinuz")).unwrap();
+    let module = fs::read(kernel.join("modules/test_module.ko")).unwrap();
+    let (module, _) = modsig_tools::signer::strip(&module);
+    fs::write(path("official.ko"), module).unwrap();
+    let release = Loadable::read(module)
+        .unwrap()
+        .release()
+        .unwrap()
+        .to_owned();
     let keys = script("build/keys", &[]);
     let [key, cert] = ["rsa2048.key.pem", "rsa2048.cert.pem"].map(|name| keys.join(name));
     let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
@@ -86,6 +94,22 @@ fn directory() -> TempDir {
         &work,
         &["sign", "--key", key, "--cert", cert, "official.ko"],
     ));
+    for (name, content) in [
+        ("proc/keys", ""),
+        ("sys/module/module/parameters/sig_enforce", "Y"),
+        ("sys/kernel/security/lockdown", "[none] integrity"),
+    ] {
+        let path = path("machine").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let modules = format!("machine/lib/modules/{release}");
+    for directory in ["machine/boot", &modules] {
+        fs::create_dir_all(path(directory)).unwrap();
+    }
+    let image = format!("machine/boot/vmlinuz-{release}");
+    fs::copy(path("vmlinuz"), path(&image)).unwrap();
+    fs::copy(path("official.ko"), path(&modules).join("official.ko")).unwrap();
     fs::create_dir_all(path("modules/kernel/drivers")).unwrap();
     for name in [
         "modules/a.ko",

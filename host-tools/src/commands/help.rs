@@ -9,7 +9,7 @@
 //! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts;
 //! vmlinux, modules.order and lib/ of a build with CONFIG_MODULE_SIG_RUST_HASHES; build/ with
 //! vmlinux and modules.order of one with CONFIG_SYSTEM_EXTRA_CERTIFICATE, and its modules below
-//! root/lib/modules.
+//! root/lib/modules; machine/ with what a machine has of which vmlinuz is the kernel.
 
 pub(super) const MODSIG: &str = "\
 Exit status:
@@ -74,10 +74,12 @@ Examples:
   A kernel that also asks the firmware's keys, and has a list of revoked ones:
     modsig verify --cert cert.pem --platform-cert vendor.pem --revoked-cert revoked.pem \\
         module.ko
-  A kernel image, with all that is built into it:
+  A kernel image, with all that is built into it, and whether the module is for that kernel:
     modsig verify --kernel vmlinuz official.ko
   A kernel that lets unsigned modules in:
     modsig verify --cert cert.pem --allow-unsigned modules
+  All modules of the kernel that this machine boots next, here of one that was copied:
+    modsig verify --next --root machine
   How many would be refused, and with what:
     modsig sign --key key.pem --cert cert.pem modules
     modsig verify --json --cert cert.pem modules |

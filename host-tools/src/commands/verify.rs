@@ -29,9 +29,11 @@ pub(crate) struct Arguments {
     /// Ask about this machine's running kernel: its keys, and how strict it is [default: all its modules]
     #[arg(long, conflicts_with_all = ["kernel", "next", "any_release", "platform_cert"])]
     running: bool,
-    /// Ask about the newest kernel that is installed, as it would be after a reboot [default: all its modules]
-    #[arg(long, conflicts_with_all = ["kernel", "any_release", "platform_cert"])]
-    next: bool,
+    /// Ask about a kernel that is installed, the newest one if none is named, as it would be after a reboot
+    /// [default: all its modules]
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1, require_equals = true,
+          conflicts_with_all = ["kernel", "any_release", "platform_cert"])]
+    next: Option<Option<String>>,
     /// With --running or --next: where the machine's files are (/proc, /sys, /boot, /lib/modules)
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -92,11 +94,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
     let (mut loader, mut modes) = (None, vec![]);
     let mut paths = vec![];
-    if arguments.running || arguments.next {
+    if arguments.running || arguments.next.is_some() {
         let machine = Machine::new(&arguments.root);
-        let scene = match arguments.running {
-            true => Scene::here(&machine)?,
-            false => Scene::next(&machine)?,
+        let scene = match &arguments.next {
+            None => Scene::here(&machine)?,
+            Some(release) => Scene::next(&machine, release.as_deref())?,
         };
         for line in &scene.unknown {
             report::say(&format!("not known: {line}"));

@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Ask about a kernel that trusts these certificates; may be repeated
     #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
+    /// Ask about a kernel that is installed, the newest one if none is named, as it would be after a reboot
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["kernel", "cert"])]
+    next: Option<Option<String>>,
     /// Where the machine's files are: /proc, /sys, /boot, /lib/modules
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -47,7 +50,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let machine = Machine::new(&arguments.root);
-    let scene = if arguments.kernel.is_none() && arguments.cert.is_empty() {
+    let scene = if let Some(release) = &arguments.next {
+        Scene::next(&machine, release.as_deref())?
+    } else if arguments.kernel.is_none() && arguments.cert.is_empty() {
         Scene::here(&machine)?
     } else {
         Scene::elsewhere(arguments.kernel.as_deref(), &arguments.cert)?
