@@ -179,6 +179,25 @@ fn only_what_was_built_again_is_hashed_again() {
     }
 }
 
+/// As one does who has a newer modsig, and a tree that was built with an older one.
+#[test]
+fn what_an_older_modsig_remembered_is_of_use() {
+    let work = finished(&[]);
+    let path = work.path().join("modules.hashes");
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    state["version"] = 1.into();
+    for module in state["modules"].as_array_mut().unwrap() {
+        module["stamp"].as_array_mut().unwrap().remove(1);
+    }
+    fs::write(&path, state.to_string()).unwrap();
+    let output = hashes(&work, &[]);
+    says(&output, "7 hashed, 0 proofs attached");
+    says(&output, "as before");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    is_consistent(&work);
+    says(&hashes(&work, &[]), "0 hashed, 0 proofs attached");
+}
+
 #[test]
 fn modules_come_and_go_and_change_places() {
     let work = finished(&[]);

@@ -182,6 +182,14 @@ fn a_link_of_another_user_in_a_directory_of_everybodys_is_not_followed() {
     assert_ne!(read(&work, "roots.ko"), MODULE);
 }
 
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Swaps two names, again and again, until told to stop.
 fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce() -> T) -> T {
     let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
@@ -195,9 +203,9 @@ fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce() -> T) -> T {
                 let _ = swapped;
             }
         });
-        let result = work();
-        stop.store(true, Ordering::Relaxed);
-        result
+        // Also if it panics.
+        let _stop = Stop(&stop);
+        work()
     })
 }
 

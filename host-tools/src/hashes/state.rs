@@ -9,12 +9,12 @@
 use std::{fs, iter, path::Path};
 
 use anyhow::{ensure, Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Hash, Tree};
 use crate::files::{self, Stamp};
 
-/// The version of the file's format.
+/// The version of the file's format. In the one before, stamps were others; all else is the same.
 const VERSION: u32 = 2;
 
 /// One module.
@@ -24,6 +24,7 @@ pub struct Entry {
     pub path: String,
     /// What tells that the file is still the one that was hashed; `None` if it was to be replaced
     /// when this was written.
+    #[serde(deserialize_with = "stamp_if_known")]
     pub stamp: Option<Stamp>,
     /// Bytes of the module without its proof.
     pub size: u64,
@@ -31,6 +32,14 @@ pub struct Entry {
     pub leaf: Hash,
     /// The leaf of the module as stripped, at the next position.
     pub stripped: Option<Hash>,
+}
+
+/// Of an earlier version they are of no use: the module is read again then.
+fn stamp_if_known<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<Stamp>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// A module that was in the tree, and is no longer: its proof is still on it.
@@ -77,7 +86,10 @@ impl State {
         let read = || {
             let text = fs::read(path).context("cannot read")?;
             let state: State = serde_json::from_slice(&text).context("damaged")?;
-            ensure!(state.version == VERSION, "of another version of modsig");
+            ensure!(
+                (1..=VERSION).contains(&state.version),
+                "of a newer version of modsig"
+            );
             let with_stripped = state.stripped_by.is_some();
             let is_whole = |module: &Entry| module.stripped.is_some() == with_stripped;
             ensure!(state.modules.iter().all(is_whole), "damaged");
