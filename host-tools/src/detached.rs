@@ -25,10 +25,13 @@ use crate::{
 /// What stands behind a module's name in that of its signature's file.
 pub const SIGNATURE: &str = ".p7s";
 
-/// The file that a module's signature is in, when it is not in the module.
-pub fn signature_path(module: &Path) -> PathBuf {
-    let mut path = module.to_path_buf();
-    path.as_mut_os_string().push(SIGNATURE);
+/// The same of a bare signature value, which is no message.
+pub const RAW: &str = ".sig";
+
+/// A path with this behind it.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.to_path_buf();
+    path.as_mut_os_string().push(ending);
     path
 }
 

@@ -3,17 +3,21 @@
 //! Signs modules.
 
 use std::{
+    collections::BTreeSet,
     num::NonZero,
     sync::{Condvar, Mutex, PoisonError},
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use modsig::verify::{cms, trailer, DigestAlgorithm, Error, Flags, Tree};
+use modsig::verify::{
+    cms, der::Reader, trailer, DigestAlgorithm, Error, Flags, KeyAlgorithm, Tree,
+};
 use openssl::{
+    bn::BigNum,
+    ecdsa::EcdsaSig,
     hash::{hash, MessageDigest},
     md::{Md, MdRef},
     nid::Nid,
-    pkey::Id,
     x509::X509,
 };
 
@@ -37,6 +41,8 @@ pub struct Signer {
     /// What is signed; `None` with ML-DSA, which signs the content itself.
     hashing: Option<Hashing>,
     template: SignerParts,
+    /// Certificates that a message carries, encoded one behind the other.
+    certificates: Vec<u8>,
     /// A kernel that trusts nobody but the certificate.
     kernel: Host,
     warnings: Vec<String>,
@@ -78,22 +84,7 @@ impl Signer {
         form: SignerIdForm,
     ) -> Result<Self> {
         let key = key.into();
-        let ids = CertificateIds::new(certificate)?;
-        let (version, sid) = ids.sid(form)?;
-        let unusable = || format!("{} cannot be used to sign modules here", digest.name());
-        let hashed = || hashing(digest).with_context(unusable).map(Some);
-        let (algorithm, hashing) = match (key_algorithm(&ids.public_key_info), key.id()) {
-            (Some(key), _) if key.is_ml_dsa() => (message::ml_dsa_algorithm(key), None),
-            (_, Id::RSA) => (Some(message::rsa_algorithm()), hashed()?),
-            (_, Id::EC) => (message::ecdsa_algorithm(digest), hashed()?),
-            (_, other) => {
-                let name = Nid::from_raw(other.as_raw()).long_name();
-                bail!(
-                    "{}: no kernel verifies modules with such a key; use RSA, EC (P-256, P-384, P-521) or ML-DSA",
-                    name.unwrap_or("a kind of key that OpenSSL has no name for")
-                )
-            }
-        };
+        let (template, hashing) = template(certificate, digest, form)?;
         let kernel = kernel_that_trusts(certificate)?;
         let mut warnings = key.warnings().to_vec();
         warnings.extend(remarks(certificate)?);
@@ -104,14 +95,8 @@ impl Signer {
             key,
             digest,
             hashing,
-            template: SignerParts {
-                version,
-                sid,
-                digest: message::digest_algorithm(digest).with_context(unusable)?,
-                attributes: vec![],
-                key: algorithm.with_context(unusable)?,
-                signature: vec![],
-            },
+            template,
+            certificates: vec![],
             kernel,
             warnings,
         };
@@ -135,6 +120,16 @@ impl Signer {
             Err(Error::BadSignature) => bail!(NOT_TOGETHER),
             Err(error) => bail!("no kernel takes what this key signs: {error}"),
         }
+    }
+
+    /// Has messages carry these certificates, and the signer's own: a kernel that trusts whoever has issued
+    /// them then takes what it signs (RFC 5652 section 10.2.3).
+    pub fn with_chain(mut self, certificate: &X509, chain: &[X509]) -> Result<Self> {
+        let all = [certificate].into_iter().chain(chain);
+        let all: Result<BTreeSet<Vec<u8>>, _> = all.map(|one| one.to_der()).collect();
+        // DER: a SET OF is in the order of its encodings (X.690 11.6).
+        self.certificates = all?.into_iter().flatten().collect();
+        Ok(self)
     }
 
     /// Lets so many threads use a key on a token at a time, not one only. What is digested is
@@ -190,7 +185,10 @@ impl Signer {
 
     /// Signs: the whole message over `content`.
     pub fn message(&self, content: &[u8]) -> Result<Vec<u8>> {
-        Ok(message::signed_data(&[self.parts(content)?], &[]))
+        Ok(message::signed_data(
+            &[self.parts(content)?],
+            &self.certificates,
+        ))
     }
 
     /// Signs: the whole message over content that has this digest ([`Self::digest_of`]).
@@ -207,7 +205,7 @@ impl Signer {
             self.digest.name()
         );
         let parts = self.parts_with(self.sign_digest(hashing, digest)?);
-        Ok(message::signed_data(&[parts], &[]))
+        Ok(message::signed_data(&[parts], &self.certificates))
     }
 
     /// Whether a file ends with the one signature that this signer would put there: the same
@@ -225,8 +223,83 @@ impl Signer {
             return false;
         };
         let parts = self.parts_with(message.first().signature.to_vec());
-        split.message == message::signed_data(&[parts], &[])
+        split.message == message::signed_data(&[parts], &self.certificates)
             && self.kernel.check(file, Flags::default()).result.is_ok()
+    }
+}
+
+/// A signer's part of a message without the signature value, and how the module is digested.
+fn template(
+    certificate: &X509,
+    digest: DigestAlgorithm,
+    form: SignerIdForm,
+) -> Result<(SignerParts, Option<Hashing>)> {
+    let ids = CertificateIds::new(certificate)?;
+    let (version, sid) = ids.sid(form)?;
+    let unusable = || format!("{} cannot be used to sign modules here", digest.name());
+    let hashed = || hashing(digest).with_context(unusable).map(Some);
+    let (algorithm, hashing) = match key_algorithm(&ids.public_key_info) {
+        Some(key) if key.is_ml_dsa() => (message::ml_dsa_algorithm(key), None),
+        Some(KeyAlgorithm::Rsa) => (Some(message::rsa_algorithm()), hashed()?),
+        Some(KeyAlgorithm::Ecdsa) => (message::ecdsa_algorithm(digest), hashed()?),
+        _ => {
+            let key = certificate.public_key().ok();
+            let name = key.and_then(|key| Nid::from_raw(key.id().as_raw()).long_name().ok());
+            bail!(
+                "{}: no kernel verifies modules with such a key; use RSA, EC (P-256, P-384, P-521) or ML-DSA",
+                name.unwrap_or("a kind of key that OpenSSL has no name for")
+            )
+        }
+    };
+    let parts = SignerParts {
+        version,
+        sid,
+        digest: message::digest_algorithm(digest).with_context(unusable)?,
+        attributes: vec![],
+        key: algorithm.with_context(unusable)?,
+        signature: vec![],
+    };
+    Ok((parts, hashing))
+}
+
+/// Makes messages of signature values that were made elsewhere, as by a key management service.
+pub struct Elsewhere {
+    template: SignerParts,
+    /// Bytes of a coordinate, with ECDSA.
+    coordinate: Option<usize>,
+}
+
+impl Elsewhere {
+    /// For signatures by this certificate's key over digests of this kind.
+    pub fn new(certificate: &X509, digest: DigestAlgorithm, form: SignerIdForm) -> Result<Self> {
+        let (template, _) = template(certificate, digest, form)?;
+        let key = certificate.public_key().ok();
+        let key = key.and_then(|key| key.ec_key().ok());
+        let coordinate = key.map(|key| key.group().degree().div_ceil(8) as usize);
+        Ok(Elsewhere {
+            template,
+            coordinate,
+        })
+    }
+
+    /// The message that a signature value makes. It is not verified.
+    ///
+    /// Of ECDSA that is an Ecdsa-Sig-Value (RFC 3279 section 2.2.3), or its two numbers one behind the other,
+    /// as some services give them.
+    pub fn message(&self, value: &[u8]) -> Result<Vec<u8>> {
+        let mut signature = value.to_vec();
+        if let Some(size) = self.coordinate.filter(|&size| value.len() == 2 * size) {
+            if Reader::new(value).element(0x30).is_err() {
+                let (r, s) = value.split_at(size);
+                let [r, s] = [r, s].map(BigNum::from_slice);
+                signature = EcdsaSig::from_private_components(r?, s?)?.to_der()?;
+            }
+        }
+        let parts = SignerParts {
+            signature,
+            ..self.template.clone()
+        };
+        Ok(message::signed_data(&[parts], &[]))
     }
 }
 

@@ -8,7 +8,10 @@ use std::{fs, path::Path, process::Output};
 
 use common::*;
 use modsig_tools::detached::Manifest;
-use openssl::hash::{hash, MessageDigest};
+use openssl::{
+    ecdsa::EcdsaSig,
+    hash::{hash, MessageDigest},
+};
 use tempfile::TempDir;
 
 const NAMES: [&str; 3] = ["a.ko", "kernel/b.ko", "kernel/drivers/c.ko"];
@@ -401,4 +404,107 @@ fn manifests_are_read_as_they_were_written() {
     };
     let text = manifest.to_text().unwrap();
     assert_eq!(Manifest::parse(&text).unwrap(), manifest);
+}
+
+/// As a key management service signs: digests, and bare values that come back.
+#[test]
+fn bare_signature_values_are_attached() {
+    for (algorithm, as_two_numbers) in [
+        ("rsa-2048", false),
+        ("p384", false),
+        ("p384", true),
+        ("p521", true),
+    ] {
+        let work = set_up(algorithm);
+        let digest = [
+            "dgst", "-sha384", "-sign", "k.pem", "-out", "m.ko.sig", "m.ko",
+        ];
+        good(&run(&work, "openssl", &digest));
+        if as_two_numbers {
+            // As some services give them (IEEE P1363): r and s, each as long as a coordinate.
+            let value = EcdsaSig::from_der(&read(&work, "m.ko.sig")).unwrap();
+            let size = if algorithm == "p384" { 48 } else { 66 };
+            let numbers = [value.r(), value.s()].map(|number| number.to_vec_padded(size).unwrap());
+            fs::write(work.path().join("m.ko.sig"), numbers.concat()).unwrap();
+        }
+        let attach = ["attach", "--raw", "--cert", "c.pem", "m.ko"];
+        // Of another digest than it was made over.
+        fails(&modsig(&work, &attach), 1, "m.ko.sig was not attached");
+        assert_eq!(module(&work), MODULE);
+        let attach = [&attach[..], &["--hash", "sha384"]].concat();
+        good(&modsig(&work, &attach));
+        good(&modsig(&work, &["verify", "--cert", "c.pem", "m.ko"]));
+        if algorithm == "rsa-2048" {
+            // The same that the key itself makes.
+            let attached = module(&work);
+            good(&modsig(
+                &work,
+                &[&common::SIGN[..], &["--hash", "sha384"]].concat(),
+            ));
+            assert_eq!(module(&work), attached);
+        }
+        good(&modsig(&work, &["strip", "m.ko"]));
+        good(&modsig(&work, &[&attach[..], &["--keyid"]].concat()));
+        says(&modsig(&work, &["inspect", "m.ko"]), "signer key id ");
+        // A message, or nothing of the kind.
+        for garbage in [&b"garbage"[..], &[0; 96], &[]] {
+            good(&modsig(&work, &["strip", "m.ko"]));
+            fs::write(work.path().join("m.ko.sig"), garbage).unwrap();
+            assert_eq!(modsig(&work, &attach).status.code(), Some(1), "{garbage:?}");
+            assert_eq!(module(&work), MODULE);
+        }
+    }
+}
+
+/// A CA is trusted, and its certificates come with the signatures.
+#[test]
+fn a_signature_carries_its_chain() {
+    let work = set_up("p256");
+    let keys = script("build/keys", &[]);
+    let key = |name: &str| keys.join(name).display().to_string();
+    let sign = |more: &[&str]| {
+        let (leaf, cert) = (key("leaf.key.pem"), key("leaf.cert.pem"));
+        let sign = ["sign", "--key", &leaf, "--cert", &cert, "m.ko"];
+        good(&modsig(&work, &[&sign[..], more].concat()));
+    };
+    let verify = || modsig(&work, &["verify", "--cert", &key("ca.cert.pem"), "m.ko"]);
+    sign(&[]);
+    fails(&verify(), 1, "");
+    sign(&["--chain", &key("leaf.cert.pem")]);
+    good(&verify());
+    says(
+        &modsig(&work, &["inspect", "m.ko"]),
+        "certificates in the signature: 1",
+    );
+    // It is known again.
+    let chain = ["--chain", &key("leaf.cert.pem"), "--only-missing"];
+    let (leaf, cert) = (key("leaf.key.pem"), key("leaf.cert.pem"));
+    let again = [
+        &["sign", "--key", &leaf, "--cert", &cert, "m.ko"],
+        &chain[..],
+    ]
+    .concat();
+    says(&modsig(&work, &again), "signed before");
+    // OpenSSL reads it, too.
+    good(&modsig(&work, &["strip", "m.ko"]));
+    sign(&["--detached", "--chain", &key("leaf.cert.pem")]);
+    let cms = [
+        "cms",
+        "-verify",
+        "-binary",
+        "-inform",
+        "DER",
+        "-in",
+        "m.ko.p7s",
+        "-content",
+        "m.ko",
+        "-CAfile",
+        &key("ca.cert.pem"),
+        "-partial_chain",
+        "-purpose",
+        "any",
+        "-out",
+        "/dev/null",
+    ];
+    good(&run(&work, "openssl", &cms));
 }

@@ -7,10 +7,13 @@ use std::{
 
 use anyhow::{Context, Result};
 use modsig_tools::{
-    detached::{signature_path, Gate},
+    certificate::SignerIdForm,
+    detached::{with_ending, Gate, RAW, SIGNATURE},
+    digest::digest_by_name,
     files::{self, Found, Links},
     keys,
     module::Module,
+    signer::Elsewhere,
 };
 use serde_json::json;
 
@@ -24,6 +27,15 @@ pub(crate) struct Arguments {
     /// The signer's certificate (PEM, DER, pkcs11: URI); no other signature is taken
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
+    /// The signatures are bare values, as a key management service returns them, each in MODULE.sig
+    #[arg(long)]
+    raw: bool,
+    /// With --raw: what the modules were digested with
+    #[arg(long, default_value = "sha512", value_name = "NAME", requires = "raw")]
+    hash: String,
+    /// With --raw: name the signer by key identifier, not by issuer and serial number
+    #[arg(long, requires = "raw")]
+    keyid: bool,
     /// Where the signatures are, as below --dest-dir of sign [default: beside the modules]
     #[arg(long, value_name = "DIR")]
     signatures: Option<PathBuf>,
@@ -36,18 +48,31 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let certificate = keys::certificate(&arguments.cert)?;
     let gate = Gate::new(&certificate).with_context(|| keys::shown(&arguments.cert).to_string())?;
+    let form = match arguments.keyid {
+        true => SignerIdForm::SubjectKeyId,
+        false => SignerIdForm::IssuerAndSerial,
+    };
+    let elsewhere = match arguments.raw {
+        true => {
+            let digest = digest_by_name(&arguments.hash)?;
+            let elsewhere = Elsewhere::new(&certificate, digest, form);
+            Some(elsewhere.with_context(|| keys::shown(&arguments.cert).to_string())?)
+        }
+        false => None,
+    };
     let modules = arguments.modules.find(Links::Leave)?;
     let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
     let directory = arguments.signatures.as_deref();
     arguments.modules.each(
         modules,
-        |buffer, found| attach(&gate, directory, buffer, found),
+        |buffer, found| attach(&gate, elsewhere.as_ref(), directory, buffer, found),
         |attached| batch.take(attached),
     )
 }
 
 fn attach(
     gate: &Gate,
+    elsewhere: Option<&Elsewhere>,
     directory: Option<&Path>,
     buffer: &mut Vec<u8>,
     found: &Found,
@@ -58,12 +83,21 @@ fn attach(
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
-    let signature = signature_path(&match directory {
+    let beside = match directory {
         Some(directory) => directory.join(&found.name),
         None => path.clone(),
-    });
-    let message = files::read(&signature)
+    };
+    let signature = match elsewhere {
+        Some(_) => with_ending(&beside, RAW),
+        None => with_ending(&beside, SIGNATURE),
+    };
+    let mut message = files::read(&signature)
         .with_context(|| format!("{}: has no signature to attach", path.display()))?;
+    if let Some(elsewhere) = elsewhere {
+        message = elsewhere
+            .message(&message)
+            .with_context(|| signature.display().to_string())?;
+    }
     let file = gate.join(module, &message).with_context(|| {
         format!(
             "{}: {} was not attached",

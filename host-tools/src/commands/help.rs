@@ -57,6 +57,8 @@ Examples:
   Signed copies in another directory, with an encrypted key:
     modsig sign --key locked.pem --passphrase-file passphrase --cert cert.pem \\
         --dest-dir signed modules
+  With the certificates of those who vouch for the key, for kernels that trust the first of them:
+    modsig sign --key key.pem --cert cert.pem --chain vendor.pem module.ko
   The names of those that could not be signed:
     modsig sign --json --key key.pem --cert cert.pem modules > report.json
     jq -r '.modules[] | select(.error) | .path' report.json";
@@ -125,12 +127,17 @@ Exit status:
 
 Files:
   MODULE.p7s  the signature of MODULE, a PKCS#7 message in DER
+  MODULE.sig  with --raw: the bare signature value
 
 Examples:
   A signature that was made elsewhere:
     modsig sign --key key.pem --cert cert.pem --detached module.ko
     modsig attach --cert cert.pem module.ko
-    modsig verify --cert cert.pem module.ko";
+    modsig verify --cert cert.pem module.ko
+  A bare value, as a key management service returns it:
+    modsig strip module.ko
+    openssl dgst -sha512 -sign key.pem -out module.ko.sig module.ko
+    modsig attach --raw --cert cert.pem module.ko";
 
 pub(super) const HASHES: &str = "\
 Exit status:

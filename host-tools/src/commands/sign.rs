@@ -45,6 +45,10 @@ pub(crate) struct Arguments {
     /// File whose first line is the key's passphrase, or the token's PIN
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Carry these certificates in each signature, and the signer's own: for kernels that trust who has issued
+    /// them (PEM, any number in a file)
+    #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
+    chain: Option<PathBuf>,
     /// Write the signed modules below this directory, leave the originals
     #[arg(long, value_name = "DIR")]
     dest_dir: Option<PathBuf>,
@@ -111,6 +115,10 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
     let (private, certificate) = keys::pair(key, cert, arguments.passphrase_file.as_deref())?;
     let signer = Signer::new(private, &certificate, digest, form)
         .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
+    let signer = match &arguments.chain {
+        Some(file) => signer.with_chain(&certificate, &keys::certificates(file)?)?,
+        None => signer,
+    };
     for warning in signer.warnings() {
         report::say(&format!("warning: {warning}"));
     }
