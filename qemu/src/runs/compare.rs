@@ -162,7 +162,13 @@ impl Comparison<'_> {
 
 /// The reason for which the kernel's code on the host refuses a file, or lets it in with taint; and whether
 /// the kernel did with it what that code foresaw, in every mode.
-fn reason(corpus: &Corpus, host: &Host, case: &Case, rust: &[Verdict]) -> (String, bool) {
+fn reason(
+    corpus: &Corpus,
+    host: &Host,
+    case: &Case,
+    c: &[Verdict],
+    rust: &[Verdict],
+) -> (String, bool) {
     let flags = Flags {
         ignore_modversions: case.flags & 1 != 0,
         ignore_vermagic: case.flags & 2 != 0,
@@ -170,8 +176,9 @@ fn reason(corpus: &Corpus, host: &Host, case: &Case, rust: &[Verdict]) -> (Strin
     let file = case.unpacked.clone().unwrap_or_else(|| corpus.octets(case));
     let checked = host.check(&file, flags);
     let error = checked.result.as_ref().err();
-    let is_foreseen = MODES.into_iter().zip(rust).all(|(mode, rust)| {
-        judge::is_foreseen(foreseen(&checked, mode), error, rust, case.flags & 4 != 0)
+    let mut modes = MODES.into_iter().zip(c.iter().zip(rust));
+    let is_foreseen = modes.all(|(mode, (c, rust))| {
+        judge::is_foreseen(foreseen(&checked, mode), error, [c, rust], case.flags)
     });
     (
         error.map_or_else(|| "none".to_owned(), judge::reason),
@@ -205,7 +212,7 @@ fn report(
             verdicts.iter().map(|mode| mode[index].clone()).collect()
         };
         let (of_c, of_rust) = (of(c), of(rust));
-        let (reason, is_foreseen) = reason(corpus, host, case, &of_rust);
+        let (reason, is_foreseen) = reason(corpus, host, case, &of_c, &of_rust);
         for (c, rust) in of_c.iter().zip(&of_rust) {
             if let (Verdict::Refused(one), Verdict::Refused(other)) = (c, rust) {
                 if one != other {

@@ -12,7 +12,7 @@ pub fn errno_name(errno: u32) -> String {
 
 /// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
 /// them.
-pub(super) const ERRORS: [(u32, &str, &str); 14] = [
+pub(super) const ERRORS: [(u32, &str, &str); 15] = [
     (1, "EPERM", "Operation not permitted"),
     (
         2,
@@ -29,6 +29,7 @@ pub(super) const ERRORS: [(u32, &str, &str); 14] = [
     (61, "ENODATA", "No data available"),
     (65, "ENOPKG", "Package not installed"),
     (74, "EBADMSG", "Bad message"),
+    (90, "EMSGSIZE", "Message too long"),
     (126, "ENOKEY", "Required key not available"),
     (129, "EKEYREJECTED", "Key was rejected by service"),
 ];
