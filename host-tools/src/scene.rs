@@ -27,6 +27,8 @@ pub struct Scene {
     pub host: Host,
     /// What its loader compares.
     pub loader: Loader,
+    /// Below which name its modules are installed, of a machine's kernel.
+    pub installed: String,
     /// Modules that are loaded.
     pub loaded: HashSet<String>,
     /// How the kernel is set up; several if that is not known.
@@ -85,6 +87,7 @@ impl Scene {
     fn of(machine: &Machine, release: String, is_running: bool) -> Result<Self> {
         let mut scene = Scene::default();
         scene.loader.release = Some(release.clone());
+        scene.installed.clone_from(&release);
         scene.keys = scene.known("the kernel's keys", machine.keys());
         let mut banner = None;
         if is_running {

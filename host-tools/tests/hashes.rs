@@ -388,9 +388,13 @@ fn what_is_not_of_the_build_is_an_error_and_nothing_is_changed() {
         let set = |content: &[u8]| fs::write(work.path().join(path(5)), content).unwrap();
         let module = strip(&read(&work, &path(5))).0.to_vec();
         set(b"");
+        refuses(&work, &[], "m5.ko: the file is empty");
+        set(b"something");
         refuses(&work, &[], "m5.ko: not a kernel module");
+        set(&MODULE[..300]);
+        refuses(&work, &[], "m5.ko: not a kernel module, or damaged");
         set(MODULE);
-        refuses(&work, &[], "m5.ko: not a kernel module");
+        refuses(&work, &[], "vmlinux: is not the kernel of lib/m5.ko");
         set(&[&module[..], &[0xff; 12], trailer::MARKER].concat());
         refuses(
             &work,
@@ -474,7 +478,7 @@ fn another_kernel_is_an_error() {
         &[],
         "vmlinux: is not the kernel of lib/m0.ko, which is for \"6.12",
     );
-    fs::write(&vmlinux, MODULE).unwrap();
+    fs::write(&vmlinux, &MODULE[..60]).unwrap();
     refuses(&work, &[], "vmlinux: it is cut short");
     fs::remove_file(&vmlinux).unwrap();
     refuses(&work, &[], "vmlinux: cannot open");

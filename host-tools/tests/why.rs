@@ -425,7 +425,7 @@ fn what_cannot_be_found_out_is_said() {
     // Without the image nobody knows whether it is trusted.
     assert_eq!(code, Some(1));
     for text in [
-        "which certificates the running kernel has built in",
+        "which certificates the kernel has built in",
         "whether only signed modules load",
         "securityfs is not mounted",
         "the kernel's keys",

@@ -103,8 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         for line in &scene.unknown {
             report::say(&format!("not known: {line}"));
         }
-        let release = scene.loader.release.as_deref().unwrap_or_default();
-        paths.push(machine.modules(release));
+        paths.push(machine.modules(&scene.installed));
         (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
     } else {
         ensure!(

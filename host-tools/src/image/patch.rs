@@ -42,17 +42,16 @@ impl Patch {
         let file = place.open(OFlags::RDWR).map_err(std::io::Error::from);
         let file = file.context("cannot open for writing")?;
         is_elf(&file, what)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => anyhow::bail!(
-                "another modsig is writing into it; wait until that has ended, and do it again"
-            ),
-            // Not with every file system; then as it was before there were locks.
-            _ => Ok(Patch {
-                path: path.to_path_buf(),
-                stamp: Stamp::of_open(&file)?,
-                file,
-            }),
+        // Waits until another modsig is done. Not every file system has locks.
+        match flock(&file, FlockOperation::LockExclusive) {
+            Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => (),
+            Err(error) => return Err(std::io::Error::from(error)).context("cannot lock it"),
         }
+        Ok(Patch {
+            path: path.to_path_buf(),
+            stamp: Stamp::of_open(&file)?,
+            file,
+        })
     }
 
     /// Writes these parts, one after the other; `sync`: each is on the disk before the next one.
