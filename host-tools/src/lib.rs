@@ -21,6 +21,7 @@ pub mod digest;
 pub mod files;
 pub mod generate;
 pub mod hashes;
+pub mod hex;
 pub mod image;
 pub mod keys;
 pub mod loader;

@@ -489,7 +489,7 @@ fn one_bad_module_and_nothing_is_written() {
     let mut reserved = end.to_vec();
     let at = reserved.len() - trailer::MARKER.len() - trailer::SIZE;
     reserved[at] = 1;
-    let packed = Compression::Xz.pack(unsigned).unwrap();
+    let packed = Compression::Xz.pack(unsigned, None).unwrap();
     for (content, message, is_replaced) in [
         (vec![], "m2.ko: the file is empty", false),
         (
@@ -612,7 +612,7 @@ fn installed_and_packed_modules_are_sealed_along() {
     let content = module(VERMAGIC, "packed");
     for compression in Compression::ALL {
         let path = installed.join(format!("packed.ko.{}", compression.extension()));
-        fs::write(&path, compression.pack(&content).unwrap()).unwrap();
+        fs::write(&path, compression.pack(&content, None).unwrap()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     }
     for more in [&[][..], &["--no-sync"]] {

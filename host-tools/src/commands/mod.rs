@@ -13,6 +13,7 @@ mod help;
 mod inspect;
 mod keygen;
 mod manifest;
+mod output;
 mod replace;
 mod report;
 mod seal;
@@ -126,11 +127,30 @@ pub(crate) enum Command {
     Keygen(keygen::Arguments),
 }
 
+impl Command {
+    /// Whether its results are wanted as JSON.
+    fn is_json(&self) -> bool {
+        match self {
+            Command::Sign(arguments) => arguments.modules.is_json(),
+            Command::Verify(arguments) => arguments.modules.is_json(),
+            Command::Inspect(arguments) => arguments.modules.is_json(),
+            Command::Strip(arguments) => arguments.modules.is_json(),
+            Command::Attach(arguments) => arguments.modules.is_json(),
+            Command::Hashes(arguments) => arguments.how.is_json(),
+            Command::Seal(arguments) => arguments.how.is_json(),
+            Command::Certs(arguments) => arguments.json,
+            Command::Why(arguments) => arguments.json,
+            Command::Keygen(_) => false,
+        }
+    }
+}
+
 /// Exit status of a command that did nothing, as clap's of wrong arguments. Some bad modules are 1.
 const COULD_NOT_RUN: u8 = 2;
 
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
+    let is_json = arguments.command.is_json();
     let result = match arguments.command {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -145,6 +165,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         report::complain(&error);
+        if is_json {
+            let error = format!("{error:#}");
+            // Who cannot hear that either is told by the exit status.
+            let _ = output::print(&output::Failure { error });
+        }
         ExitCode::from(COULD_NOT_RUN)
     })
 }

@@ -16,9 +16,12 @@ use modsig_tools::{
     scene::Scene,
     signer::strip,
 };
-use serde_json::json;
+use serde::Serialize;
 
-use super::report::{self, Done, Modules};
+use super::{
+    output::{Count, Signer},
+    report::{self, Done, Modules},
+};
 
 #[derive(clap::Args)]
 #[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "running", "next"])))]
@@ -57,7 +60,7 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "kernel")]
     any_release: bool,
     #[command(flatten)]
-    modules: Modules,
+    pub(super) modules: Modules,
 }
 
 /// How strict a kernel is, on the command line.
@@ -101,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Some(release) => Scene::next(&machine, release.as_deref())?,
         };
         for line in &scene.unknown {
-            report::say(&format!("not known: {line}"));
+            arguments.modules.remark(&format!("not known: {line}"));
         }
         paths.push(machine.modules(&scene.installed));
         (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
@@ -159,6 +162,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         })
 }
 
+/// What JSON has of a module.
+#[derive(Serialize)]
+struct Verified {
+    /// The signature is good, and nothing else keeps the module from loading.
+    good: bool,
+    /// Why not.
+    reason: Option<String>,
+    signer: Option<Signer>,
+    /// It is good for its proof, not for a signature.
+    by_hash: bool,
+    /// What becomes of it in each mode: "loads", "loads, taints", or the error's name.
+    permissive: &'static str,
+    enforcing: &'static str,
+    lockdown: &'static str,
+}
+
 fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
     let checked = judge.host.check(&opened.file, Flags::default());
     // The file may be good or bad.
@@ -205,10 +224,15 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
             "\n  permissive: {permissive}; enforcing: {enforcing}; locked down: {lockdown}"
         );
     }
-    let json = json!({
-        "good": reason.is_none(), "reason": reason, "signer": signer, "by_hash": by_hash,
-        "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
-    });
+    let facts = Verified {
+        good: reason.is_none(),
+        reason,
+        signer: checked.signer.as_ref().map(Signer::new),
+        by_hash,
+        permissive,
+        enforcing,
+        lockdown,
+    };
     let outcome_in = |mode: &Mode| match mode {
         Mode::Permissive => permissive,
         Mode::Enforcing => enforcing,
@@ -220,17 +244,17 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
             .all(|mode| outcome_in(mode).starts_with("loads"))
     };
     Ok(match checked.result {
-        _ if unloadable.is_some() => Done::bad(text, json),
+        _ if unloadable.is_some() => Done::bad(text, &facts),
         Err(_) if !judge.modes.is_empty() => match all_load(&judge.modes) {
-            true => Done::good("taints", text, json),
-            false => Done::bad(text, json),
+            true => Done::good(Count::Taints, text, &facts),
+            false => Done::bad(text, &facts),
         },
-        Ok(()) => Done::good("good", text, json),
-        Err(Error::Unsigned) if judge.allow_unsigned => Done::good("unsigned", text, json),
+        Ok(()) => Done::good(Count::Good, text, &facts),
+        Err(Error::Unsigned) if judge.allow_unsigned => Done::good(Count::Unsigned, text, &facts),
         Err(Error::Unsigned) => Done {
-            count: "unsigned",
-            ..Done::bad(text, json)
+            count: Count::Unsigned,
+            ..Done::bad(text, &facts)
         },
-        Err(_) => Done::bad(text, json),
+        Err(_) => Done::bad(text, &facts),
     })
 }

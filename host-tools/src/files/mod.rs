@@ -24,7 +24,7 @@ pub use self::{
     place::Place,
     read::{read, read_into, Original},
     replace::Pending,
-    walk::{is_module_name, walk, Found, Links, Missing},
+    walk::{is_module_name, links_out, walk, Found, Links, Missing},
 };
 
 const CHANGED: &str = "somebody else changed it meanwhile; nothing was done, try again";

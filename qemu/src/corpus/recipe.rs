@@ -333,7 +333,7 @@ impl Pantry {
             ["strip"] => dish.file = Some(proofs::strip(dish.file()?)?),
             ["unsign"] => dish.file = Some(signer::strip(dish.file()?).0.to_vec()),
             ["appraise", key] => dish.label = Some(self.label(dish.file()?, key)?),
-            ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?)?),
+            ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?, None)?),
             // What there is becomes the content of another file.
             ["wrap"] => {
                 *dish = Dish {
