@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Certificates: under what a kernel files one, and whether it reads it at all. What OpenSSL reads is
 //! more.

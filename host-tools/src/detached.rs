@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing elsewhere than where the modules are: signatures in files of their own, and lists of
 //! digests for a signing service.

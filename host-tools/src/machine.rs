@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What a running machine says about the modules that it takes: files of /proc and /sys, its
 //! keyrings, the firmware's variables.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Trees of module hashes, held against ones that are made slowly from the definition; and what
 //! `modsig hashes` does to the files of a build.

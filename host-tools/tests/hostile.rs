@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Trees that belong to somebody else, who plants links and swaps names, and directories in which
 //! something is other than it mostly is.

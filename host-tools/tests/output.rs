@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What programs read of it (Documentation/json.md), dry runs, levels of packing, and what is said of links.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `modsig seal`: what it writes into modules and vmlinux, what it refuses, and that nothing is
 //! left of its key.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Keys and where their secrets come from: files, and tokens. The token is SoftHSM's, reached by
 //! OpenSSL's own PKCS#11 provider.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `sign-file`: takes the place of the kernel's `scripts/sign-file`, with the same options.
 //!

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The modules of a build, and its kernel: which they are, whether they belong together, and giving
 //! the modules other ends.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing where the modules are not: `sign --manifest` lists their digests, `sign --from-manifest`
 //! signs what is listed.

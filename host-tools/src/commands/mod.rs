@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The subcommands, one file each. From what is said here come the help, the manual pages and the
 //! shells' completions (`examples/generate.rs`).

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing all modules of a build with a key that is gone afterwards, and that build's kernel
 //! trusting it.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Module files: finding and reading them, and replacing them so that at any moment either the old
 //! or the new one is there, whole.

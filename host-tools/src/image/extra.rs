@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The area for one more certificate at the end of the list of trusted ones
 //! (`CONFIG_SYSTEM_EXTRA_CERTIFICATE`, `certs/system_certificates.S`): writing one into a vmlinux, as

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Makes the file of a case: starts with a module that nobody has signed and follows the recipe's
 //! steps.
