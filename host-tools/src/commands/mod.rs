@@ -14,6 +14,7 @@ mod inspect;
 mod keygen;
 mod manifest;
 mod output;
+mod progress;
 mod replace;
 mod report;
 mod seal;

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     ffi::OsString,
     fs,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Read, Write},
     num::NonZero,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
@@ -16,11 +16,9 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc, Mutex, PoisonError,
     },
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Error, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use modsig_tools::{
     files::{links_out, walk, Found, Links, Missing},
     parallel,
@@ -32,7 +30,10 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 
-use super::output::{document, members, Count, Failure, Members, Named};
+use super::{
+    output::{document, members, Count, Failure, Members, Named},
+    progress::Progress,
+};
 
 /// Which modules, and how to go about them.
 #[derive(clap::Args)]
@@ -356,15 +357,11 @@ struct Report<'a> {
     bad: usize,
     objects: Vec<Members>,
     output: Output,
-    started: Instant,
-    /// Standard error is a terminal.
-    for_a_person: bool,
-    progress: ProgressBar,
+    progress: Progress,
 }
 
 impl<'a> Report<'a> {
     fn new(options: &'a How, modules: &'a [Result<Found, Missing>]) -> Self {
-        let style = ProgressStyle::with_template("{pos} of {len} modules [{wide_bar}] {eta}");
         Report {
             options,
             modules,
@@ -374,13 +371,7 @@ impl<'a> Report<'a> {
             bad: 0,
             objects: vec![],
             output: Output(Ok(())),
-            started: Instant::now(),
-            for_a_person: io::stderr().is_terminal(),
-            progress: ProgressBar::with_draw_target(
-                Some(modules.len() as u64),
-                ProgressDrawTarget::hidden(),
-            )
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+            progress: Progress::new(modules.len()),
         }
     }
 
@@ -390,14 +381,7 @@ impl<'a> Report<'a> {
             self.tell(self.next, done);
             self.next += 1;
         }
-        // What is over at once needs no bar.
-        if self.for_a_person
-            && self.progress.is_hidden()
-            && self.started.elapsed() > Duration::from_secs(1)
-        {
-            self.progress.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.progress.set_position(self.next as u64);
+        self.progress.set(self.next);
     }
 
     fn tell(&mut self, at: usize, done: Result<Done>) {
@@ -414,14 +398,16 @@ impl<'a> Report<'a> {
                 self.bad += usize::from(!done.good);
                 if !self.options.is_json() && (given || self.options.verbose || !done.good) {
                     let line = format!("{}: {}", path.display(), done.text);
-                    self.progress.suspend(|| self.output.line(&line));
+                    self.progress.clear();
+                    self.output.line(&line);
                 }
                 done.facts
             }
             Err(error) => {
                 *self.counts.entry(Count::Failed).or_default() += 1;
                 self.bad += 1;
-                self.progress.suspend(|| complain(&error));
+                self.progress.clear();
+                complain(&error);
                 members(&Failure {
                     error: format!("{error:#}"),
                 })
@@ -429,8 +415,8 @@ impl<'a> Report<'a> {
         };
         object.extend(members(&Named::new(path)));
         if self.options.json_lines {
-            self.progress
-                .suspend(|| self.output.line(&document(&object)));
+            self.progress.clear();
+            self.output.line(&document(&object));
         } else if self.options.json {
             self.objects.push(object);
         }
@@ -442,7 +428,7 @@ impl<'a> Report<'a> {
             self.tell(at, done);
             self.next += 1;
         }
-        self.progress.finish_and_clear();
+        self.progress.clear();
         let left = self.modules.len() - self.next;
         if self.options.is_json() {
             let warnings = self.options.warnings.lock();
