@@ -218,7 +218,7 @@ fn what_somebody_else_writes_meanwhile_stays() {
         thread::sleep(Duration::from_millis(20));
         write(&path, octets);
         let error = pending.commit().unwrap_err();
-        assert!(format!("{error:#}").contains("somebody else changed it"));
+        assert!(format!("{error:#}").contains("changed by another process"));
         assert_eq!(module(&work), octets);
         no_left_overs(work.path());
     }

@@ -111,7 +111,7 @@ fn modules_are_signed_and_the_kernel_trusts_their_key() {
         let serial = serial.to_hex_str().unwrap().to_lowercase();
         says(
             &output,
-            &format!("sealed: 5 modules, key of p256 gone; certificate {serial} in vmlinux, which trusts 1 more"),
+            &format!("sealed: 5 modules, p256 key destroyed; certificate {serial} in vmlinux, which trusts 1 more"),
         );
         assert!(output.stderr.is_empty(), "{output:?}");
         let output = seal(&build_of(&kernel), &["--verbose"]);

@@ -144,8 +144,8 @@ fn headline(path: &Path, image: &Image) -> String {
         }
     }
     text += match image.evidence {
-        Evidence::Symbols => "; found by the symbol table",
-        Evidence::Structure => "; no symbols, found by what surrounds the lists",
+        Evidence::Symbols => "; located by the symbol table",
+        Evidence::Structure => "; no symbol table, located by structure",
         Evidence::Nothing => {
             "\nNothing in it looks like a list of certificates. Either it was built without \
              (CONFIG_SYSTEM_TRUSTED_KEYRING=n, or neither CONFIG_MODULE_SIG_KEY nor \

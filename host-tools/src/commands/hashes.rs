@@ -37,19 +37,19 @@ use super::{
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The modules of a build: its modules.order, or directories with modules; may be repeated
+    /// The modules of the build: its modules.order, or directories with modules; may be repeated
     #[arg(long, required = true, value_name = "PATH")]
     modules: Vec<PathBuf>,
-    /// The kernel of that build, which gets the root; with --check, any image of it
+    /// The kernel of that build, into which the root is written; with --check, any image of it
     #[arg(long, value_name = "FILE")]
     vmlinux: PathBuf,
-    /// Change nothing; say whether this kernel lets all of these modules in by their hashes
+    /// Change nothing; check whether this kernel accepts all of these modules by their hashes
     #[arg(long)]
     check: bool,
-    /// Let modules in also as this command makes them, which gets the name of a copy
+    /// Also accept modules as stripped by COMMAND (called with the path of a temporary copy)
     #[arg(long, value_name = "COMMAND", conflicts_with = "check")]
     stripped_by: Option<String>,
-    /// Give the modules their proofs that were installed here, stripped or not, packed or not
+    /// Attach proofs to the modules installed below DIR, stripped or compressed ones too
     #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "stripped_by"])]
     attach_to: Option<PathBuf>,
     #[command(flatten)]
@@ -136,8 +136,8 @@ fn check_all(arguments: &Arguments, modules: Vec<Found>) -> Result<ExitCode> {
                 reason: reason.clone(),
             };
             Ok(match reason {
-                None => Done::good(Count::Good, "is of this kernel", &facts),
-                Some(reason) => Done::bad(format!("not let in by its hash: {reason}"), &facts),
+                None => Done::good(Count::Good, "accepted by its hash", &facts),
+                Some(reason) => Done::bad(format!("rejected: {reason}"), &facts),
             })
         },
         at_once,

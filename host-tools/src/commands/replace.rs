@@ -10,7 +10,7 @@ use super::report::{Done, Jobs};
 /// How the new content is written.
 #[derive(clap::Args)]
 pub(crate) struct Writing {
-    /// Do not wait for the disk: for modules that can be made again after a loss of power
+    /// Do not flush files to disk before replacing them: faster, for build trees
     #[arg(long)]
     no_sync: bool,
     /// Pack compressed modules at this level: gzip 0 to 9, xz 0 to 9, zstd 1 to 19 [default: Kbuild's, which are

@@ -54,10 +54,10 @@ pub(crate) struct Modules {
 /// How many modules at a time, and what to tell about them.
 #[derive(clap::Args)]
 pub(crate) struct How {
-    /// Modules to work on at once [default: one per processor]
+    /// Number of modules to process in parallel [default: one per processor]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
-    /// Say something about each module, not only of those named and of bad ones
+    /// Print a line for every module [default: for failures, and for files named on the command line]
     #[arg(short, long)]
     pub(crate) verbose: bool,
     /// Print one JSON object, at the end

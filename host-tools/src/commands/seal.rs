@@ -41,10 +41,10 @@ use super::{
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The modules of a build: its modules.order, or directories with modules; may be repeated
+    /// The modules of the build: its modules.order, or directories with modules; may be repeated
     #[arg(long, required = true, value_name = "PATH")]
     modules: Vec<PathBuf>,
-    /// The kernel of that build, which gets the certificate
+    /// The kernel of that build, into which the certificate is written
     #[arg(long, value_name = "FILE")]
     vmlinux: PathBuf,
     /// Kind of key [default: p256, or rsa-2048 if the kernel has no ECDSA]
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Digest algorithm
     #[arg(long, default_value = "sha512", value_name = "NAME")]
     hash: String,
-    /// Take off signatures that are not from an earlier seal, and proofs
+    /// Also replace proofs, and signatures that are not from an earlier seal
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -354,7 +354,7 @@ fn tell(
             _ => format!(", which trusts {others} more (modsig certs)"),
         };
         format!(
-            "sealed: {modules} modules, key of {algorithm} gone; certificate {serial} in {}{also}",
+            "sealed: {modules} modules, {algorithm} key destroyed; certificate {serial} in {}{also}",
             arguments.vmlinux.display()
         )
     })

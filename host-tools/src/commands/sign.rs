@@ -46,27 +46,27 @@ pub(crate) struct Arguments {
     /// File whose first line is the key's passphrase, or the token's PIN
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Carry these certificates in each signature, and the signer's own: for kernels that trust who has issued
-    /// them (PEM, any number in a file)
+    /// Put these certificates into each signature, with the signer's own, for kernels that trust only their
+    /// issuer (PEM, any number in a file)
     #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     chain: Option<PathBuf>,
-    /// Write the signed modules below this directory, leave the originals
+    /// Write signed copies below this directory, and leave the originals
     #[arg(long, value_name = "DIR")]
     dest_dir: Option<PathBuf>,
-    /// Write the signatures alone, each to MODULE.p7s, leave the modules
+    /// Write only the signatures, each to MODULE.p7s, and leave the modules
     #[arg(long)]
     detached: bool,
-    /// Leave modules alone that end with this key's signature already, and no other
+    /// Skip modules that already carry exactly this key's signature
     #[arg(long, conflicts_with_all = ["dest_dir", "detached"])]
     only_missing: bool,
-    /// Sign nothing; list the modules' digests in this file, for a signing service
+    /// Sign nothing, but write the modules' digests to this file, for a signing service
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "dest_dir", "detached", "only_missing"])]
     manifest: Option<PathBuf>,
-    /// Sign the digests that this file lists; MODULE.p7s of each goes below --dest-dir
+    /// Sign the digests in this file, and write each MODULE.p7s below --dest-dir
     #[arg(long, value_name = "FILE", requires = "dest_dir",
           conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached", "only_missing"])]
     from_manifest: Option<PathBuf>,
-    /// Let so many jobs use a key on a token at a time
+    /// Number of signing operations to run on a token in parallel
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
     #[command(flatten)]

@@ -29,10 +29,10 @@ pub(crate) struct Arguments {
     /// Trusted certificates (PEM, any number in a file, or DER); may be repeated
     #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
-    /// Ask about this machine's running kernel: its keys, and how strict it is [default: all its modules]
+    /// Check against this machine's running kernel, its keys and its mode [default: all its modules]
     #[arg(long, conflicts_with_all = ["kernel", "next", "any_release", "platform_cert"])]
     running: bool,
-    /// Ask about a kernel that is installed, the newest one if none is named, as it would be after a reboot
+    /// Check against an installed kernel (the newest if none is named) as it would be after a reboot
     /// [default: all its modules]
     #[arg(long, value_name = "RELEASE", num_args = 0..=1, require_equals = true,
           conflicts_with_all = ["kernel", "any_release", "platform_cert"])]
@@ -40,10 +40,10 @@ pub(crate) struct Arguments {
     /// With --running or --next: where the machine's files are (/proc, /sys, /boot, /lib/modules)
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// Trust and refuse what this kernel image has built in (vmlinux, bzImage, Image, EFI zboot)
+    /// Check against this kernel image, with what is built into it (vmlinux, bzImage, Image, EFI zboot)
     #[arg(long, value_name = "IMAGE")]
     kernel: Option<PathBuf>,
-    /// The firmware's certificates, asked when no other is known
+    /// Certificates of the .platform keyring (UEFI db), consulted last
     #[arg(long, value_name = "FILE")]
     platform_cert: Vec<PathBuf>,
     /// Revoked certificates
@@ -52,11 +52,11 @@ pub(crate) struct Arguments {
     /// Do not count an unsigned module as bad
     #[arg(long)]
     allow_unsigned: bool,
-    /// Count as bad what a kernel in this mode would not load [default: what has no good signature;
-    /// with --running and --next, the mode that the machine is in]
+    /// Fail for what a kernel in this mode would not load [default: whatever has no good signature; with
+    /// --running and --next: the machine's own mode]
     #[arg(long, value_enum)]
     mode: Option<Strictness>,
-    /// Do not look at which kernel a module is built for, only at its signature
+    /// Check the signature only, not which kernel a module is built for
     #[arg(long, requires = "kernel")]
     any_release: bool,
     #[command(flatten)]

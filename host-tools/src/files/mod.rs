@@ -27,7 +27,7 @@ pub use self::{
     walk::{is_module_name, links_out, walk, Found, Links, Missing},
 };
 
-const CHANGED: &str = "somebody else changed it meanwhile; nothing was done, try again";
+const CHANGED: &str = "changed by another process meanwhile; left as it is, run modsig again";
 
 /// What tells that a file is still the one it was: when its content and when anything of it was
 /// changed, and device, number and size.

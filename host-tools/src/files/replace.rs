@@ -418,7 +418,7 @@ impl Temporary {
             }
         }
         bail!(
-            "somebody else changed it meanwhile, again and again; what was there last is now {}",
+            "changed by another process again and again; what was there last is now {}",
             self.place.path().with_file_name(&self.name).display()
         )
     }

@@ -147,4 +147,4 @@ impl Area {
     }
 }
 
-const DAMAGED: &str = "its symbols, the numbers behind the area for the certificate and its list of certificates do not fit together; build it again";
+const DAMAGED: &str = "its symbols, the size fields behind the area for the certificate, and its list of certificates disagree; build it again";
