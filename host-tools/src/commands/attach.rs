@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use modsig_tools::{
@@ -62,18 +59,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let modules = arguments.modules.find(Links::Leave)?;
     let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
-    let directory = arguments.signatures.as_deref();
     arguments.modules.each(
         modules,
-        |buffer, found| attach(&gate, elsewhere.as_ref(), directory, buffer, found),
+        |buffer, found| attach(arguments, &gate, elsewhere.as_ref(), buffer, found),
         |attached| batch.take(attached),
     )
 }
 
 fn attach(
+    arguments: &Arguments,
     gate: &Gate,
     elsewhere: Option<&Elsewhere>,
-    directory: Option<&Path>,
     buffer: &mut Vec<u8>,
     found: &Found,
 ) -> Result<Replaced> {
@@ -83,7 +79,7 @@ fn attach(
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
-    let beside = match directory {
+    let beside = match &arguments.signatures {
         Some(directory) => directory.join(&found.name),
         None => path.clone(),
     };
@@ -110,14 +106,14 @@ fn attach(
         let done = Done::good("attached before", "has this signature already", json);
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[&file])?;
-    let pending = original.replace(&parts)?;
+    let end = &file[module.len()..];
+    let pending = arguments.sync.put_end(&original, &opened, module, end)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",
     };
     Ok(Replaced {
         done: Done::good("attached", text, json),
-        file: Some(pending),
+        file: pending,
     })
 }

@@ -171,20 +171,20 @@ fn sign(
     let (pending, destination, text) = if arguments.detached {
         let (pending, destination) = copy(SIGNATURE, &[Cow::Borrowed(&message[..])])?;
         let text = format!("signature in {}", destination.display());
-        (pending, destination, text)
+        (Some(pending), destination, text)
     } else {
-        let trailer = module::trailer(&message)?;
-        let parts = opened.packed(&[module, &message, &trailer])?;
+        let end = [&message[..], &module::trailer(&message)?].concat();
         let mut text = "signed".to_owned();
         if replaced > 0 {
             text += ", its old signature replaced";
         }
         if directory.is_some() {
-            let (pending, destination) = copy("", &parts)?;
+            let (pending, destination) = copy("", &opened.packed(&[module, &end])?)?;
             text += &format!(", in {}", destination.display());
-            (pending, destination, text)
+            (Some(pending), destination, text)
         } else {
-            (original.replace(&parts)?, path.clone(), text)
+            let pending = arguments.sync.put_end(&original, &opened, module, &end)?;
+            (pending, path.clone(), text)
         }
     };
     let json =
@@ -199,6 +199,6 @@ fn sign(
             text,
             json,
         ),
-        file: Some(pending),
+        file: pending,
     })
 }

@@ -25,12 +25,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let modules = arguments.modules.find(Links::Leave)?;
     let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
-    arguments
-        .modules
-        .each(modules, strip, |stripped| batch.take(stripped))
+    arguments.modules.each(
+        modules,
+        |buffer, found| strip(&arguments.sync, buffer, found),
+        |stripped| batch.take(stripped),
+    )
 }
 
-fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
+fn strip(sync: &Sync, buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
     let path = &found.path;
     let original = found.read(buffer)?;
     let named = || path.display().to_string();
@@ -42,14 +44,13 @@ fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
         let done = Done::good("not signed", "was not signed", json);
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[module])?;
-    let pending = original.replace(&parts)?;
+    let file = sync.put_end(&original, &opened, module, &[])?;
     let text = match count {
         1 => "stripped".to_owned(),
         several => format!("stripped of {several} signatures"),
     };
     Ok(Replaced {
         done: Done::good("stripped", text, json),
-        file: Some(pending),
+        file,
     })
 }
