@@ -111,6 +111,11 @@ impl Modules {
         self.how.jobs()
     }
 
+    /// Whether more is to be told.
+    pub(crate) fn verbose(&self) -> bool {
+        self.how.verbose
+    }
+
     /// The modules that were asked for, or, if none were, those below these directories.
     pub(crate) fn find_or(
         &self,

@@ -16,6 +16,7 @@ use modsig_tools::{
     digest::digest_by_name,
     files::{Found, Links, Pending},
     keys,
+    library::Library,
     module::{self, Module},
     signer::Signer,
 };
@@ -68,6 +69,14 @@ pub(crate) struct Arguments {
     /// Let so many jobs use a key on a token at a time
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
+    /// What is to sign with a key in a file
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "auto",
+        conflicts_with = "manifest"
+    )]
+    library: Library,
     #[command(flatten)]
     sync: Sync,
     #[command(flatten)]
@@ -81,14 +90,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if let (Some(file), Some(directory)) = (&arguments.from_manifest, &arguments.dest_dir) {
         let manifest = manifest::read(file)?;
-        let signer = signer(arguments, manifest.hash)?;
+        let signer = signer(arguments, manifest.hash, manifest.modules.len())?;
         // A key of ML-DSA says here that it cannot.
         signer.digest_of(&[])?;
         let (modules, sync) = (&arguments.modules, &arguments.sync);
         return manifest::sign(modules, sync, manifest, &signer, directory);
     }
-    let signer = signer(arguments, digest)?;
     let modules = arguments.modules.find(Links::Leave)?;
+    let signer = signer(arguments, digest, modules.len())?;
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
@@ -100,8 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     )
 }
 
-/// The signer that was asked for; says what is odd about it.
-fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
+/// The signer that was asked for, for so many modules; says what is odd about it.
+fn signer(arguments: &Arguments, digest: DigestAlgorithm, count: usize) -> Result<Signer> {
     let form = if arguments.keyid {
         SignerIdForm::SubjectKeyId
     } else {
@@ -113,7 +122,9 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
         .zip(arguments.cert.as_deref())
         .context("give --key and --cert")?;
     let (private, certificate) = keys::pair(key, cert, arguments.passphrase_file.as_deref())?;
-    let signer = Signer::new(private, &certificate, digest, form)
+    let signer = private
+        .by(arguments.library, digest, count)
+        .and_then(|private| Signer::new(private, &certificate, digest, form))
         .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
     let signer = match &arguments.chain {
         Some(file) => signer.with_chain(&certificate, &keys::certificates(file)?)?,
@@ -121,6 +132,9 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
     };
     for warning in signer.warnings() {
         report::say(&format!("warning: {warning}"));
+    }
+    if arguments.modules.verbose() {
+        report::say(&signer.signed_by());
     }
     Ok(signer.with_token_sessions(arguments.token_sessions))
 }
