@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
+use modsig::verify::DigestAlgorithm;
 use openssl::{
     error::{Error, ErrorStack},
     md::MdRef,
@@ -21,7 +22,9 @@ use openssl::{
 use zeroize::Zeroizing;
 
 use crate::{
+    aws_lc,
     certificate::{key_algorithm, CertificateIds},
+    library::{self, Library},
     ml_dsa,
     passphrase::Passphrase,
     secret,
@@ -33,6 +36,8 @@ pub use crate::passphrase::PIN_VARIABLE;
 /// A private key to sign with.
 pub struct SigningKey {
     kind: Kind,
+    /// The same once more, if OpenSSL does not sign.
+    aws_lc: Option<aws_lc::Key>,
     warnings: Vec<String>,
 }
 
@@ -45,6 +50,7 @@ impl From<PKey<Private>> for SigningKey {
     fn from(key: PKey<Private>) -> Self {
         SigningKey {
             kind: Kind::Here(key),
+            aws_lc: None,
             warnings: vec![],
         }
     }
@@ -88,8 +94,39 @@ impl SigningKey {
         &self.warnings
     }
 
+    /// Has this library make the signatures, about so many and over digests of this kind only, if the key is
+    /// in memory.
+    ///
+    /// # Errors
+    ///
+    /// If it was asked for and cannot.
+    pub fn by(mut self, library: Library, digest: DigestAlgorithm, count: usize) -> Result<Self> {
+        self.aws_lc = match &self.kind {
+            Kind::Here(key) => library.key(key, digest, count)?,
+            Kind::OnToken(_) => {
+                ensure!(
+                    library == Library::Auto,
+                    "the token itself signs; leave --library out"
+                );
+                None
+            }
+        };
+        Ok(self)
+    }
+
+    /// What signs, for people.
+    pub fn signed_by(&self) -> String {
+        match &self.kind {
+            Kind::Here(_) => library::describe(self.aws_lc.is_some()),
+            Kind::OnToken(_) => "the token signs".to_owned(),
+        }
+    }
+
     /// Signs a digest that this algorithm has made.
     pub fn sign_digest(&self, algorithm: &MdRef, digest: &[u8]) -> Result<Vec<u8>> {
+        if let Some(key) = &self.aws_lc {
+            return key.sign(digest);
+        }
         let id = self.id();
         Ok(match &self.kind {
             Kind::Here(key) => sign(&mut *PkeyCtx::new(key)?, id, algorithm, digest)?,
@@ -229,6 +266,7 @@ pub fn pair(
     let mut key = match (uri(key), token.take()) {
         (Some(uri), Some(token)) => SigningKey {
             kind: Kind::OnToken(token.private_key(uri, &passphrase)?),
+            aws_lc: None,
             warnings: vec![],
         },
         _ => read_private_key(key, &passphrase)?.into(),

@@ -13,6 +13,15 @@
 // The commands name the library as any other user of it does.
 extern crate self as modsig_tools;
 
+// For other processors AWS-LC has to make its bindings, with tools of its own.
+#[cfg_attr(
+    not(all(
+        feature = "aws-lc",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    path = "aws_lc_missing.rs"
+)]
+mod aws_lc;
 pub mod certificate;
 pub mod commands;
 pub mod compression;
@@ -24,6 +33,7 @@ pub mod hashes;
 pub mod hex;
 pub mod image;
 pub mod keys;
+pub mod library;
 pub mod loader;
 pub mod machine;
 pub mod memory;

@@ -152,6 +152,11 @@ impl Signer {
         &self.warnings
     }
 
+    /// What signs, for people.
+    pub fn signed_by(&self) -> String {
+        self.key.signed_by()
+    }
+
     /// Digests content, as it is signed.
     ///
     /// # Errors

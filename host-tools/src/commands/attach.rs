@@ -124,14 +124,14 @@ fn attach(
         let done = Done::good(Count::ToBeAttached, text, &facts(false));
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[&file], arguments.writing.level)?;
-    let pending = original.replace(&parts)?;
+    let end = &file[module.len()..];
+    let pending = arguments.writing.put_end(&original, &opened, module, end)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",
     };
     Ok(Replaced {
         done: Done::good(Count::Attached, text, &facts(true)),
-        file: Some(pending),
+        file: pending,
     })
 }

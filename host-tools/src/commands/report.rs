@@ -125,6 +125,11 @@ impl Modules {
         self.how.is_json()
     }
 
+    /// Whether more is to be told.
+    pub(crate) fn verbose(&self) -> bool {
+        self.how.verbose
+    }
+
     /// Says something that is no error, before the first module.
     pub(crate) fn warn(&self, warning: &str) {
         say(&format!("warning: {warning}"));

@@ -16,6 +16,7 @@ use modsig_tools::{
     digest::digest_by_name,
     files::{Found, Links, Pending},
     keys,
+    library::Library,
     module::{self, Module},
     signer::Signer,
 };
@@ -25,7 +26,7 @@ use super::{
     manifest,
     output::{Count, Named},
     replace::{Batch, DryRun, Replaced, Writing},
-    report::{Done, Modules},
+    report::{self, Done, Modules},
 };
 
 #[derive(clap::Args)]
@@ -69,6 +70,14 @@ pub(crate) struct Arguments {
     /// Number of signing operations to run on a token in parallel
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
+    /// What is to sign with a key in a file
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "auto",
+        conflicts_with = "manifest"
+    )]
+    library: Library,
     #[command(flatten)]
     writing: Writing,
     #[command(flatten)]
@@ -84,14 +93,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if let (Some(file), Some(directory)) = (&arguments.from_manifest, &arguments.dest_dir) {
         let manifest = manifest::read(file)?;
-        let signer = signer(arguments, manifest.hash)?;
+        let signer = signer(arguments, manifest.hash, manifest.modules.len())?;
         // A key of ML-DSA says here that it cannot.
         signer.digest_of(&[])?;
         let (modules, writing) = (&arguments.modules, &arguments.writing);
         return manifest::sign(modules, writing, manifest, &signer, directory);
     }
-    let signer = signer(arguments, digest)?;
     let modules = arguments.modules.find(Links::Leave)?;
+    let signer = signer(arguments, digest, modules.len())?;
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
@@ -103,8 +112,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     )
 }
 
-/// The signer that was asked for; says what is odd about it.
-fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
+/// The signer that was asked for, for so many modules; says what is odd about it.
+fn signer(arguments: &Arguments, digest: DigestAlgorithm, count: usize) -> Result<Signer> {
     let form = if arguments.keyid {
         SignerIdForm::SubjectKeyId
     } else {
@@ -116,7 +125,9 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
         .zip(arguments.cert.as_deref())
         .context("give --key and --cert")?;
     let (private, certificate) = keys::pair(key, cert, arguments.passphrase_file.as_deref())?;
-    let signer = Signer::new(private, &certificate, digest, form)
+    let signer = private
+        .by(arguments.library, digest, count)
+        .and_then(|private| Signer::new(private, &certificate, digest, form))
         .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
     let signer = match &arguments.chain {
         Some(file) => signer.with_chain(&certificate, &keys::certificates(file)?)?,
@@ -124,6 +135,9 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
     };
     for warning in signer.warnings() {
         arguments.modules.warn(warning);
+    }
+    if arguments.modules.verbose() {
+        report::say(&signer.signed_by());
     }
     Ok(signer.with_token_sessions(arguments.token_sessions))
 }
@@ -183,20 +197,25 @@ fn sign(
     let (pending, destination, text) = if arguments.detached {
         let (pending, destination) = copy(SIGNATURE, &[Cow::Borrowed(&message[..])])?;
         let text = format!("signature in {}", destination.display());
-        (pending, destination, text)
+        (Some(pending), destination, text)
     } else {
-        let trailer = module::trailer(&message)?;
-        let parts = opened.packed(&[module, &message, &trailer], arguments.writing.level)?;
+        let end = [&message[..], &module::trailer(&message)?].concat();
         let mut text = "signed".to_owned();
         if replaced > 0 {
             text += ", its old signature replaced";
         }
         if directory.is_some() {
-            let (pending, destination) = copy("", &parts)?;
+            let (pending, destination) = copy(
+                "",
+                &opened.packed(&[module, &end], arguments.writing.level)?,
+            )?;
             text += &format!(", in {}", destination.display());
-            (pending, destination, text)
+            (Some(pending), destination, text)
         } else {
-            (original.replace(&parts)?, path.clone(), text)
+            let pending = arguments
+                .writing
+                .put_end(&original, &opened, module, &end)?;
+            (pending, path.clone(), text)
         }
     };
     let count = match replaced {
@@ -206,7 +225,7 @@ fn sign(
     let facts = Signed::new(true, replaced, Some(&destination));
     Ok(Replaced {
         done: Done::good(count, text, &facts),
-        file: Some(pending),
+        file: pending,
     })
 }
 
