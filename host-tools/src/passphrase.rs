@@ -59,7 +59,8 @@ impl Passphrase {
         };
         ensure!(
             !secret.is_empty(),
-            "{name}: the {noun} that was given is empty"
+            "{name}: the {} that was given is empty",
+            noun.replace("Pass", "pass")
         );
         Ok(self.known.get_or_init(|| secret))
     }

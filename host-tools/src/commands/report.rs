@@ -23,6 +23,7 @@ use anyhow::{Context, Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use modsig_tools::{
     files::{walk, Found, Links, Missing},
+    keys::TokenGone,
     parallel,
 };
 use serde_json::{json, Value};
@@ -205,7 +206,8 @@ impl How {
     /// Does `work` on each module, many at once, and then `finish` with what came of it on this
     /// thread, which may keep it back for a while. Says what became of each, in order, and sums up.
     ///
-    /// An error concerns its file only. After SIGINT or SIGTERM no further file is begun.
+    /// An error concerns its file only, but for [`TokenGone`]: after that, and after SIGINT or SIGTERM, no
+    /// further file is begun.
     pub(crate) fn each<T: Send>(
         &self,
         modules: Vec<Result<Found, Missing>>,
@@ -221,6 +223,7 @@ impl How {
             flag::register_usize(number, signal.clone(), number as usize)?;
         }
         let mut report = Report::new(self, &modules);
+        let mut gone = false;
         parallel::each(
             &modules,
             self.jobs().at_once,
@@ -228,13 +231,24 @@ impl How {
             |buffer, module| module.as_ref().ok().map(|found| work(buffer, found)),
             |at, result| match result {
                 Some(Ok(result)) => report.take(finish(Some((at, result)))),
-                Some(Err(error)) => report.take(vec![(at, Err(error))]),
+                Some(Err(error)) => {
+                    if error.is::<TokenGone>() {
+                        gone = true;
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    report.take(vec![(at, Err(error))]);
+                }
                 None => report.take(vec![(at, Ok(Done::bad("", Value::Null)))]),
             },
         );
         report.take(finish(None));
         let interrupted = signal.load(Ordering::Relaxed);
-        let code = report.end(interrupted != 0);
+        let stopped = match interrupted {
+            0 if gone => Some("stopped, for the token has gone"),
+            0 => None,
+            _ => Some("interrupted"),
+        };
+        let code = report.end(stopped);
         if interrupted != 0 {
             // Whoever started this is to know, so as not to go on with the next.
             emulate_default_handler(interrupted as i32)?;
@@ -373,8 +387,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn end(mut self, interrupted: bool) -> ExitCode {
-        // With an interrupt there are holes in the order.
+    fn end(mut self, stopped: Option<&str>) -> ExitCode {
+        // If it was stopped, there are holes in the order.
         for (at, done) in std::mem::take(&mut self.waiting) {
             self.tell(at, done);
             self.next += 1;
@@ -389,8 +403,8 @@ impl<'a> Report<'a> {
             let counts: Vec<_> = counts.map(|(what, n)| format!("{n} {what}")).collect();
             self.output.line(&counts.join(", "));
         }
-        if interrupted && left > 0 {
-            say(&format!("interrupted; {left} modules are as they were"));
+        if let Some(why) = stopped.filter(|_| left > 0) {
+            say(&format!("{why}; {left} modules are as they were"));
         }
         // By now much may have been done, so that it is not the same as not to have begun.
         let told = self.output.0.map_err(|error| complain(&error));
