@@ -9,12 +9,13 @@
 
 use std::{
     env,
-    ffi::{c_char, c_int, c_void, CStr, CString},
+    ffi::{c_char, c_int, c_long, c_ulong, c_void, CStr, CString},
     marker::PhantomData,
     mem,
     path::Path,
     ptr::{self, NonNull},
     slice,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
@@ -88,6 +89,9 @@ extern "C" {
         rwflag: c_int,
     ) -> *mut UiMethod;
     fn UI_destroy_method(method: *mut UiMethod);
+    fn NCONF_new_ex(context: *mut ffi::OSSL_LIB_CTX, method: *const c_void) -> *mut ffi::CONF;
+    fn NCONF_load_bio(conf: *mut ffi::CONF, bio: *mut ffi::BIO, line: *mut c_long) -> c_int;
+    fn CONF_modules_load(conf: *const ffi::CONF, program: *const c_char, flags: c_ulong) -> c_int;
     fn OSSL_LIB_CTX_load_config(context: *mut ffi::OSSL_LIB_CTX, file: *const c_char) -> c_int;
     fn EVP_PKEY_get0_provider(key: *const ffi::EVP_PKEY) -> *const ffi::OSSL_PROVIDER;
     fn OSSL_PROVIDER_get0_name(provider: *const ffi::OSSL_PROVIDER) -> *const c_char;
@@ -340,14 +344,17 @@ impl Token {
         let context = configured()?;
         let mut providers = vec![];
         match device {
-            Device::Pkcs11 => providers.push(provider(Some(&context), "pkcs11").map_err(|errors| {
+            Device::Pkcs11 => {
+                configure(&context, KEEP_PIN);
+                providers.push(provider(Some(&context), "pkcs11").map_err(|errors| {
                 anyhow!(
                     "OpenSSL's provider for PKCS#11 cannot be loaded ({}); install the package \
                      pkcs11-provider (in Debian from 13 on), or set OPENSSL_MODULES to the directory \
                      that holds pkcs11.so",
                     causes(&errors)
                 )
-            })?),
+            })?);
+            }
             Device::Tpm => {
                 // The provider's libraries say by themselves what they report as an error as well.
                 if env::var_os("TSS2_LOG").is_none() {
@@ -419,7 +426,7 @@ impl Token {
             return Err(error);
         }
         match (found.pop(), found.len()) {
-            (Some(key), 0) => return Ok(TokenKey { key, token: self }),
+            (Some(key), 0) => return Ok(TokenKey::new(key, self)),
             (Some(_), others) => bail!(
                 "{name}: {} private keys match; name one with object= or id=",
                 others + 1
@@ -481,7 +488,7 @@ impl Token {
         }
         let (mut found, errors) = found?;
         match (found.pop(), found.len(), self.device) {
-            (Some(key), 0, _) => Ok(TokenKey { key, token: self }),
+            (Some(key), 0, _) => Ok(TokenKey::new(key, self)),
             (Some(_), others, _) => bail!("{name}: {} private keys match", others + 1),
             (None, _, Device::Tpm) => bail!(
                 "{name}: the TPM has no such key, or did not load it ({}); a key that was made for \
@@ -610,6 +617,36 @@ fn configured() -> Result<LibCtx> {
     Ok(context)
 }
 
+/// Has the provider keep the PIN, as long as it is there: some keys want it for each signature
+/// (CKA_ALWAYS_AUTHENTICATE, PKCS #11 v2.40 section 4.9). What openssl.cnf says of the provider counts more.
+const KEEP_PIN: &str = "\
+openssl_conf = init
+[init]
+providers = providers
+[providers]
+pkcs11 = pkcs11
+[pkcs11]
+pkcs11-module-cache-pins = cache
+";
+
+/// Adds to the configuration of a context. Where that does not work, all is as it was.
+fn configure(context: &LibCtx, text: &str) {
+    let length = c_int::try_from(text.len()).unwrap_or(0);
+    // SAFETY: Text and context live longer than what is made here, all of which goes before the end.
+    // Null stands for the usual kind of file, for no line that is wanted, and for no program. What is
+    // freed may be null.
+    unsafe {
+        let conf = NCONF_new_ex(context.as_ptr(), ptr::null());
+        let bio = ffi::BIO_new_mem_buf(text.as_ptr().cast(), length);
+        if !conf.is_null() && !bio.is_null() && NCONF_load_bio(conf, bio, ptr::null_mut()) > 0 {
+            CONF_modules_load(conf, ptr::null(), 0);
+        }
+        ffi::BIO_free_all(bio);
+        ffi::NCONF_free(conf);
+    }
+    let _ = ErrorStack::get();
+}
+
 /// Encodes and decodes it, so that it does not belong to a context, which it may outlive.
 fn own(certificate: &X509) -> Option<X509> {
     X509::from_der(&certificate.to_der().ok()?).ok()
@@ -727,14 +764,27 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// What is said if a token does not sign, not even for a trial, and does not say why.
+const NO_REASON: &str = "it gives no reason; if the key wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), give the PIN in KBUILD_SIGN_PIN or --passphrase-file, not in the URI; and if openssl.cnf has a section for the provider, add pkcs11-module-cache-pins = cache there";
+
 /// A private key on a token, which never leaves it.
 pub struct TokenKey {
     // In the order in which they must go.
     key: PKey<Private>,
     token: Token,
+    /// Whether it has done something already.
+    worked: AtomicBool,
 }
 
 impl TokenKey {
+    fn new(key: PKey<Private>, token: Token) -> Self {
+        TokenKey {
+            key,
+            token,
+            worked: AtomicBool::new(false),
+        }
+    }
+
     /// What kind of key it is.
     pub fn id(&self) -> Id {
         self.key.id()
@@ -767,7 +817,11 @@ impl TokenKey {
         &self,
         work: impl FnOnce(&mut PkeyCtxRef<Private>) -> Result<R, ErrorStack>,
     ) -> Result<R> {
-        self.do_with(work).map_err(|errors| self.refused(&errors))
+        let result = self.do_with(work);
+        if result.is_ok() {
+            self.worked.store(true, Ordering::Relaxed);
+        }
+        result.map_err(|errors| self.refused(&errors))
     }
 
     fn refused(&self, errors: &ErrorStack) -> Error {
@@ -776,7 +830,11 @@ impl TokenKey {
         match self.token.device {
             Device::Pkcs11 => {
                 let last = errors.errors().last().and_then(|error| error.reason());
-                let reason = last.unwrap_or("it gives no reason; if the key wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), put pkcs11-module-cache-pins = cache into openssl.cnf");
+                let none = match self.worked.load(Ordering::Relaxed) {
+                    true => "it gives no reason",
+                    false => NO_REASON,
+                };
+                let reason = last.unwrap_or(none);
                 anyhow!("the token does not sign: {reason}")
             }
             Device::Tpm if has("lockout") => anyhow!(

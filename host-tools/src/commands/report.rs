@@ -223,7 +223,15 @@ impl How {
             flag::register_usize(number, signal.clone(), number as usize)?;
         }
         let mut report = Report::new(self, &modules);
-        let mut gone = false;
+        let gone = AtomicBool::new(false);
+        let work = |buffer: &mut Vec<u8>, found: &Found| {
+            let result = work(buffer, found);
+            if result.as_ref().is_err_and(|error| error.is::<TokenGone>()) {
+                gone.store(true, Ordering::Relaxed);
+                stop.store(true, Ordering::Relaxed);
+            }
+            result
+        };
         parallel::each(
             &modules,
             self.jobs().at_once,
@@ -231,20 +239,14 @@ impl How {
             |buffer, module| module.as_ref().ok().map(|found| work(buffer, found)),
             |at, result| match result {
                 Some(Ok(result)) => report.take(finish(Some((at, result)))),
-                Some(Err(error)) => {
-                    if error.is::<TokenGone>() {
-                        gone = true;
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    report.take(vec![(at, Err(error))]);
-                }
+                Some(Err(error)) => report.take(vec![(at, Err(error))]),
                 None => report.take(vec![(at, Ok(Done::bad("", Value::Null)))]),
             },
         );
         report.take(finish(None));
         let interrupted = signal.load(Ordering::Relaxed);
         let stopped = match interrupted {
-            0 if gone => Some("stopped, for the token has gone"),
+            0 if gone.load(Ordering::Relaxed) => Some("stopped, for the token has gone"),
             0 => None,
             _ => Some("interrupted"),
         };
