@@ -10,7 +10,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::fs::{symlink, PermissionsExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
     sync::{Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
@@ -716,47 +716,134 @@ fn the_terminal_is_asked_once_for_many_files() {
     assert!(!good_exit && shown.contains("interrupted"), "{shown}");
 }
 
+/// A shell on a terminal, which asks for the passphrase "secret" of a key, and says what became of it.
+struct Asked {
+    work: TempDir,
+    shell: Child,
+    output: ChildStdout,
+    input: ChildStdin,
+    shown: Vec<u8>,
+}
+
+const ASKS: &str = "Passphrase for e.pem: ";
+
+impl Asked {
+    /// Waits until somebody is asked; the shell runs these commands before and behind.
+    fn new(first: &str, then: &str) -> Self {
+        let work = set_up("p256");
+        let encrypt = "pkey -aes256 -passout pass:secret -in k.pem -out e.pem";
+        let encrypt: Vec<&str> = encrypt.split(' ').collect();
+        good(&run(&work, "openssl", &encrypt));
+        // The shell's own settings before and behind, with the prompt between.
+        let sign = format!("exec {MODSIG} sign --key e.pem --cert c.pem m.ko");
+        let script = format!(
+            "{first} tty > tty; stty -g > before; sh -c 'echo $$ > pid; {sign}'; {then} \
+             echo status $?; stty -g > behind"
+        );
+        fs::write(work.path().join("ask"), script).unwrap();
+        symlink("/bin/sh", work.path().join("sh")).unwrap();
+        let mut shell = Command::new("script")
+            .args(["-qec", "./sh ask", "/dev/null"])
+            .current_dir(work.path())
+            .env_remove(keys::PIN_VARIABLE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let mut asked = Asked {
+            work,
+            shell,
+            output,
+            input,
+            shown: vec![],
+        };
+        asked.is_asked();
+        asked
+    }
+
+    fn is_asked(&mut self) {
+        let mut octet = [0];
+        while !self.shown.ends_with(ASKS.as_bytes()) {
+            assert_eq!(self.output.read(&mut octet).unwrap(), 1);
+            self.shown.push(octet[0]);
+        }
+        // Once more is another time.
+        self.shown.push(b'|');
+    }
+
+    fn file(&self, name: &str) -> String {
+        let text = String::from_utf8(read(&self.work, name)).unwrap();
+        text.trim().to_owned()
+    }
+
+    fn send(&self, signal: &str) {
+        let pid = self.file("pid");
+        let kill = Command::new("kill").args([signal, &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// The settings of the terminal now.
+    fn settings(&self) -> String {
+        let output = run(&self.work, "stty", &["-F", &self.file("tty"), "-g"]);
+        good(&output);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn types(&mut self, text: &str) {
+        self.input.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// What was shown until the shell was done, after which the terminal is as it was.
+    fn end(mut self) -> (TempDir, String) {
+        // While standard input is open: its end would be typed as well.
+        self.output.read_to_end(&mut self.shown).unwrap();
+        self.shell.wait().unwrap();
+        assert_eq!(self.file("before"), self.file("behind"));
+        (self.work, String::from_utf8(self.shown).unwrap())
+    }
+}
+
 #[test]
 fn the_terminal_is_as_it_was_after_a_prompt() {
-    let token = Token::new();
-    fs::write(token.work.path().join("k.pem"), made("ec").0).unwrap();
-    let encrypt = [
-        "pkey",
-        "-aes256",
-        "-passout",
-        "pass:secret",
-        "-in",
-        "k.pem",
-        "-out",
-        "e.pem",
-    ];
-    good(&run(&token.work, "openssl", &encrypt));
-    // The shell's own settings before and behind, with the prompt between.
-    let ask =
-        format!("stty -g > before; {MODSIG} sign --key e.pem --cert ec.pem m.ko; stty -g > behind");
-    fs::write(token.work.path().join("ask"), ask).unwrap();
-    symlink("/bin/sh", token.work.path().join("sh")).unwrap();
-    let mut child = token
-        .command("script", &["-qec", "./sh ask", "/dev/null"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut shown = vec![];
-    let mut octet = [0];
-    while !shown.ends_with(b"Passphrase for e.pem: ") && output.read(&mut octet).unwrap() == 1 {
-        shown.push(octet[0]);
-    }
-    input.write_all(b"secret\r").unwrap();
-    output.read_to_end(&mut shown).unwrap();
-    assert!(child.wait().unwrap().success());
-    let shown = String::from_utf8(shown).unwrap();
+    let mut asked = Asked::new("", "");
+    assert_ne!(asked.settings(), asked.file("before"));
+    asked.types("secret\r");
+    let (work, shown) = asked.end();
     assert!(
-        shown.contains("signed") && !shown.contains("secret"),
+        shown.contains("1 signed") && !shown.contains("secret"),
         "{shown}"
     );
-    assert_eq!(read(&token.work, "before"), read(&token.work, "behind"));
+    good(&modsig(&work, &["verify", "--cert", "c.pem", "m.ko"]));
+}
+
+#[test]
+fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
+    for (signal, number) in [("-TERM", 15), ("-HUP", 1), ("-INT", 2), ("-QUIT", 3)] {
+        let asked = Asked::new("", "");
+        asked.send(signal);
+        let (work, shown) = asked.end();
+        let status = format!("status {}", 128 + number);
+        assert!(shown.contains(&status), "{signal}: {shown}");
+        assert_eq!(module(&work), MODULE);
+    }
+}
+
+#[test]
+fn who_is_stopped_at_the_prompt_is_asked_again() {
+    for by_key in [false, true] {
+        let mut asked = Asked::new("set -m;", "stty -g > between; fg;");
+        asked.types("sec");
+        match by_key {
+            true => asked.types("\u{1a}"),
+            false => asked.send("-TSTP"),
+        }
+        asked.is_asked();
+        asked.types("secret\r");
+        let (work, shown) = asked.end();
+        assert!(shown.contains("1 signed"), "{shown}");
+        assert_eq!(read(&work, "before"), read(&work, "between"));
+    }
 }
 
 #[test]
