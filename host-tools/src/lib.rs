@@ -43,6 +43,7 @@ pub mod module;
 pub mod one_time;
 pub mod parallel;
 pub mod passphrase;
+pub mod pkcs12;
 pub mod platform;
 pub mod scene;
 #[allow(unsafe_code)]

@@ -359,10 +359,26 @@ pub(crate) fn kernel_that_trusts(certificate: &X509Ref) -> Result<Host> {
 pub fn no_verdict(result: &Result<(), Error>) -> Option<String> {
     let failed = match result {
         Err(error) if *error == NO_ML_DSA.into() => ml_dsa::missing(),
-        Err(error) if *error == OPENSSL_FAILED.into() => "this OpenSSL does not do what is needed for it, which is no fault of the module: its policy forbids the digest (crypto-policies), or openssl.cnf activates a provider without the default one".into(),
+        Err(error) if *error == OPENSSL_FAILED.into() => format!(
+            "this OpenSSL does not do what is needed for it, which is no fault of the module. {}",
+            openssl_cnf()
+        ),
         _ => return None,
     };
     Some(format!("cannot be checked: {failed}"))
+}
+
+/// Why OpenSSL may lack what each has, and how to find out.
+pub fn openssl_cnf() -> String {
+    let file = match std::env::var_os("OPENSSL_CONF") {
+        Some(file) => format!("{} (OPENSSL_CONF)", std::path::Path::new(&file).display()),
+        None => "openssl.cnf".to_owned(),
+    };
+    format!(
+        "See what {file} says: it may activate a provider without the default one, prefer one with \
+         default_properties that cannot do this (fips=yes, provider=…), or forbid the digest \
+         (crypto-policies). If it works with OPENSSL_CONF=/dev/null, that is it"
+    )
 }
 
 fn openssl_error(_: ErrorStack) -> PlatformError {

@@ -135,7 +135,7 @@ impl Signer {
     /// Lets so many threads use a key on a token at a time, not one only. What is digested is
     /// digested by all of them in any case, and keys in files know no limit.
     pub fn with_token_sessions(mut self, sessions: NonZero<usize>) -> Self {
-        if self.sessions.is_some() {
+        if self.sessions.is_some() && !self.key.is_single() {
             self.sessions = Some(Sessions::new(sessions));
         }
         self

@@ -22,7 +22,7 @@ use super::{
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The signer's certificate (PEM, DER, pkcs11: URI); no other signature is taken
+    /// The signer's certificate (PEM, DER, PKCS#12, pkcs11: URI); no other signature is taken
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
     /// The signatures are bare values, as a key management service returns them, each in MODULE.sig

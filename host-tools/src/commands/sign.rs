@@ -18,6 +18,7 @@ use modsig_tools::{
     keys,
     library::Library,
     module::{self, Module},
+    passphrase::Passphrase,
     signer::Signer,
 };
 use serde::Serialize;
@@ -32,11 +33,11 @@ use super::{
 #[derive(clap::Args)]
 #[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "from_manifest"])))]
 pub(crate) struct Arguments {
-    /// Private key (PEM, DER, pkcs11: URI)
+    /// Private key: a file (PEM, DER, PKCS#12, a TPM's), or a URI (pkcs11:, handle:)
     #[arg(long, value_name = "FILE", required_unless_present = "manifest")]
     key: Option<PathBuf>,
-    /// Its certificate (PEM, DER, pkcs11: URI)
-    #[arg(long, value_name = "FILE", required_unless_present = "manifest")]
+    /// Its certificate: a file (PEM, DER, PKCS#12), or a URI [default: the one that is where the key is]
+    #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
     /// Digest algorithm (ML-DSA keys sign without one)
     #[arg(long, default_value = "sha512", value_name = "NAME")]
@@ -44,11 +45,11 @@ pub(crate) struct Arguments {
     /// Name the signer by key identifier, not by issuer and serial number
     #[arg(long)]
     keyid: bool,
-    /// File whose first line is the key's passphrase, or the token's PIN
+    /// File whose first line is the key's passphrase or password, or the token's PIN
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Put these certificates into each signature, with the signer's own, for kernels that trust only their
-    /// issuer (PEM, any number in a file)
+    /// issuer (any number in a file of PEM or PKCS#12)
     #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     chain: Option<PathBuf>,
     /// Write signed copies below this directory, and leave the originals
@@ -119,18 +120,18 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm, count: usize) -> Resul
     } else {
         SignerIdForm::IssuerAndSerial
     };
-    let (key, cert) = arguments
-        .key
-        .as_deref()
-        .zip(arguments.cert.as_deref())
-        .context("give --key and --cert")?;
-    let (private, certificate) = keys::pair(key, cert, arguments.passphrase_file.as_deref())?;
+    let key = arguments.key.as_deref().context("give --key")?;
+    let cert = arguments.cert.as_deref().unwrap_or(key);
+    let passphrase = Passphrase::new(arguments.passphrase_file.as_deref());
+    let (private, certificate) = keys::pair_with(key, cert, &passphrase)?;
     let signer = private
         .by(arguments.library, digest, count)
         .and_then(|private| Signer::new(private, &certificate, digest, form))
         .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
     let signer = match &arguments.chain {
-        Some(file) => signer.with_chain(&certificate, &keys::certificates(file)?)?,
+        Some(file) => {
+            signer.with_chain(&certificate, &keys::certificates_with(file, &passphrase)?)?
+        }
         None => signer,
     };
     for warning in signer.warnings() {

@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Append this signature, a PKCS#7 message that was made elsewhere
     #[arg(short = 's', value_name = "raw sig", conflicts_with_all = ["detached", "p7s", "key_id"])]
     pub raw: Option<PathBuf>,
-    /// Digest algorithm, private key (PEM), its certificate (PEM or DER), module, and where the
+    /// Digest algorithm, private key and its certificate (as for "modsig sign"), module, and where the
     /// signed module goes, if not in place
     #[arg(required = true, num_args = 3..=5, value_name = "operand")]
     pub operands: Vec<OsString>,
