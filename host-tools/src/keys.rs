@@ -5,6 +5,7 @@
 use std::{
     fmt::{self, Display},
     fs,
+    io::{self, Read},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -251,8 +252,7 @@ impl File {
     fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
         let name = path.display().to_string();
         let bytes =
-            fs::read(plain(path)).with_context(|| format!("{name}: cannot read the key"))?;
-        let bytes = Zeroizing::new(bytes);
+            read_secret(plain(path)).with_context(|| format!("{name}: cannot read the key"))?;
         if is_pkcs12(&bytes) {
             return Ok(File::Pkcs12(pkcs12::read(&name, &bytes, passphrase)?));
         }
@@ -261,6 +261,19 @@ impl File {
             false => File::Bytes(bytes),
         })
     }
+}
+
+/// Reads a file, or what comes through a pipe, into memory that does not grow: what grows leaves copies behind.
+fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    /// More than any key has.
+    const LARGEST: usize = 1 << 20;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
+    let file = fs::File::open(path)?;
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST {
+        return Err(io::Error::other("it is larger than any key"));
+    }
+    Ok(bytes)
 }
 
 /// Whether a file is a TPMKey ("ASN.1 Specification for TPM 2.0 Key Files"): by its label in PEM, and by the

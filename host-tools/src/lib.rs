@@ -45,6 +45,7 @@ pub mod parallel;
 pub mod passphrase;
 pub mod pkcs12;
 pub mod platform;
+pub mod recognize;
 pub mod scene;
 #[allow(unsafe_code)]
 pub mod secret;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use modsig::verify::{
     check, check_by_hash, merkle,
     policy::{self, Decision},
@@ -15,7 +15,7 @@ use modsig::verify::{
 };
 use openssl::{
     error::ErrorStack,
-    hash::{Hasher, MessageDigest},
+    hash::{hash, Hasher, MessageDigest},
     pkey::{Id, PKey, Public},
     x509::X509Ref,
 };
@@ -366,6 +366,28 @@ pub fn no_verdict(result: &Result<(), Error>) -> Option<String> {
         _ => return None,
     };
     Some(format!("cannot be checked: {failed}"))
+}
+
+/// The encoded key of the point that P-256 begins with (SEC 2 section 2.4.2).
+const SOME_KEY: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\
+\x03\x01\x07\x03\x42\x00\x04\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\
+\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\
+\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5";
+
+/// Looks whether OpenSSL has what nothing goes without: a digest, and a reader of keys.
+///
+/// # Errors
+///
+/// If openssl.cnf has taken that away. Each failure of OpenSSL would look like a fault of what it is given.
+pub fn ready() -> Result<()> {
+    let lacks = if hash(MessageDigest::sha512(), b"").is_err() {
+        "has no SHA-512"
+    } else if PKey::public_key_from_der(SOME_KEY).is_err() {
+        "cannot read keys"
+    } else {
+        return Ok(());
+    };
+    bail!("this OpenSSL {lacks}. {}", openssl_cnf())
 }
 
 /// Why OpenSSL may lack what each has, and how to find out.

@@ -187,3 +187,47 @@ fn sign_file_signs_what_is_no_module_too() {
     assert!(signed.starts_with(b"a kernel, for example"));
     assert!(signed.ends_with(b"~Module signature appended~\n"));
 }
+
+/// What a machine's openssl.cnf takes away is named before anything is done; no module is called bad for it.
+#[test]
+fn an_openssl_cnf_that_takes_away_what_is_needed_is_named() {
+    let work = set_up("rsa-2048");
+    good(&modsig(&work, &[&SIGN[..], &["--detached"]].concat()));
+    fs::copy(work.path().join("m.ko"), work.path().join("good.ko")).unwrap();
+    good(&modsig(
+        &work,
+        &["sign", "--key", "k.pem", "--cert", "c.pem", "good.ko"],
+    ));
+    let list = "openssl_conf = i\n[i]\nproviders = p\n";
+    let only = |provider: &str| format!("{list}[p]\n{provider} = t\n[t]\nactivate = 1\n");
+    let none = format!("{list}[p]\nnone = t\n[t]\nmodule = /none.so\nactivate = 1\n");
+    let fips = format!(
+        "{list}alg_section = a\n[p]\ndefault = t\n[t]\nactivate = 1\n[a]\ndefault_properties = fips=yes\n"
+    );
+    for text in [only("legacy"), only("base"), none, fips] {
+        fs::write(work.path().join("o.cnf"), text).unwrap();
+        let with_it = |command: &[&str]| {
+            let environment = ["OPENSSL_CONF=o.cnf"];
+            run(&work, "env", &[&environment[..], command].concat())
+        };
+        let named = "this OpenSSL has no SHA-512. See what o.cnf (OPENSSL_CONF) says";
+        for command in [
+            &SIGN[..],
+            &["verify", "--cert", "c.pem", "good.ko"],
+            &["why", "--cert", "c.pem", "good.ko"],
+            &["attach", "--cert", "c.pem", "m.ko"],
+            &["sign", "--manifest", "list", "m.ko"],
+            &["keygen", "--key", "new.pem", "--cert", "new.crt"],
+        ] {
+            let output = with_it(&[&[MODSIG], command].concat());
+            fails(&output, 2, named);
+            assert!(output.stdout.is_empty(), "{output:?}");
+        }
+        let operands = ["sha512", "k.pem", "c.pem", "m.ko"];
+        fails(&with_it(&[&[SIGN_FILE], &operands[..]].concat()), 1, named);
+        assert_eq!(module(&work), MODULE);
+        assert!(!work.path().join("new.pem").exists());
+        // These need nothing of it.
+        says(&with_it(&[MODSIG, "inspect", "good.ko"]), "rsa/sha512");
+    }
+}

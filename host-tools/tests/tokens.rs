@@ -1162,3 +1162,68 @@ fn a_signer_signs_digests_and_is_shared() {
     let error = signer.message_over(b"short").unwrap_err();
     assert!(error.to_string().contains("not a digest of sha384"));
 }
+
+/// The passphrase is in the environment that the program was started with, and cannot be wiped there.
+#[test]
+fn the_environment_of_who_has_a_key_is_closed_to_its_user() {
+    let work = set_up("p256");
+    let encrypt = "pkey -aes256 -passout pass:secret -in k.pem -out e.pem";
+    let encrypt: Vec<&str> = encrypt.split(' ').collect();
+    good(&run(&work, "openssl", &encrypt));
+    let program = work.path().join("modsig");
+    fs::copy(MODSIG, &program).unwrap();
+    let somebody = ["--reuid", "54325", "--regid", "54325", "--clear-groups"];
+    let as_somebody = |program: &str, arguments: &[&str]| {
+        let mut command = match is_root() {
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(somebody).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        command.args(arguments).current_dir(work.path());
+        command
+    };
+    if is_root() {
+        good(&run(&work, "chown", &["-R", "54325:54325", "."]));
+    }
+    let sign = [
+        "sign",
+        "--key",
+        "e.pem",
+        "--cert",
+        "c.pem",
+        "--files-from",
+        "-",
+    ];
+    // It waits for the list, with the key.
+    let mut child = as_somebody(program.to_str().unwrap(), &sign)
+        .env(keys::PIN_VARIABLE, "secret")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let end = Instant::now() + Duration::from_secs(30);
+    for name in ["environ", "mem"] {
+        let file = format!("/proc/{pid}/{name}");
+        // The program may still be setpriv, or at its beginning.
+        while as_somebody("cat", &[&file])
+            .output()
+            .unwrap()
+            .status
+            .success()
+            || !fs::read_to_string(format!("/proc/{pid}/comm"))
+                .unwrap()
+                .contains("modsig")
+        {
+            assert!(Instant::now() < end, "{file} can be read");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let denied = as_somebody("cat", &[&format!("/proc/{pid}/environ")]);
+    let denied = { denied }.output().unwrap();
+    fails(&denied, 1, "Permission denied");
+    child.stdin.take().unwrap().write_all(b"m.ko\n").unwrap();
+    assert!(child.wait().unwrap().success());
+}

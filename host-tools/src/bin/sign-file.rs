@@ -22,6 +22,7 @@ use modsig_tools::{
     files::{self, Found, Pending},
     keys,
     module::{self, Module},
+    platform,
     signer::{append, strip, Signer},
 };
 
@@ -47,6 +48,7 @@ fn say(text: &str) {
 }
 
 fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
+    platform::ready()?;
     let operand = |at: usize| arguments.operands.get(at).map(Path::new);
     let [hash, certificate, module] = [0, key_operands + 1, key_operands + 2].map(operand);
     let (hash, certificate, module) = hash

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, Context, Result};
 use modsig_tools::{
     certificate::SignerIdForm,
     detached::{with_ending, Gate, RAW, SIGNATURE},
@@ -106,7 +106,13 @@ fn attach(
             .message(&message)
             .with_context(|| signature.display().to_string())?;
     }
-    let file = gate.join(module, &message).with_context(|| {
+    let mut joined = gate.join(module, &message);
+    if elsewhere.is_some() {
+        joined = joined.map_err(|error| {
+            anyhow!("{error:#}; is it over this module, as it is without a signature, and with the digest of --hash?")
+        });
+    }
+    let file = joined.with_context(|| {
         format!(
             "{}: {} was not attached",
             path.display(),

@@ -36,6 +36,7 @@ Environment:
   KBUILD_SIGN_PIN  passphrase of the key or PIN of the token, where there is no
                    --passphrase-file
   PKCS11_PROVIDER_MODULE  the token's PKCS#11 module, for OpenSSL's provider
+  TPM2OPENSSL_TCTI  the TPM, for OpenSSL's provider, if it is not the machine's
 
 Files:
   MODULE.p7s  the signature alone, with --detached or --from-manifest

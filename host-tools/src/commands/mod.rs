@@ -5,6 +5,8 @@
 
 use std::process::ExitCode;
 
+use modsig_tools::platform;
+
 mod attach;
 mod build;
 mod certs;
@@ -151,19 +153,27 @@ const COULD_NOT_RUN: u8 = 2;
 
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
+    use Command::*;
     let is_json = arguments.command.is_json();
-    let result = match arguments.command {
-        Command::Sign(arguments) => sign::run(&arguments),
-        Command::Verify(arguments) => verify::run(&arguments),
-        Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Strip(arguments) => strip::run(&arguments),
-        Command::Attach(arguments) => attach::run(&arguments),
-        Command::Hashes(arguments) => hashes::run(&arguments),
-        Command::Seal(arguments) => seal::run(&arguments),
-        Command::Certs(arguments) => certs::run(&arguments),
-        Command::Why(arguments) => why::run(&arguments),
-        Command::Keygen(arguments) => keygen::run(&arguments),
+    let ready = match arguments.command {
+        // They only read and copy.
+        Inspect(_) | Strip(_) => Ok(()),
+        Sign(_) | Verify(_) | Attach(_) | Hashes(_) | Seal(_) | Certs(_) | Why(_) | Keygen(_) => {
+            platform::ready()
+        }
     };
+    let result = ready.and_then(|()| match arguments.command {
+        Sign(arguments) => sign::run(&arguments),
+        Verify(arguments) => verify::run(&arguments),
+        Inspect(arguments) => inspect::run(&arguments),
+        Strip(arguments) => strip::run(&arguments),
+        Attach(arguments) => attach::run(&arguments),
+        Hashes(arguments) => hashes::run(&arguments),
+        Seal(arguments) => seal::run(&arguments),
+        Certs(arguments) => certs::run(&arguments),
+        Why(arguments) => why::run(&arguments),
+        Keygen(arguments) => keygen::run(&arguments),
+    });
     result.unwrap_or_else(|error| {
         report::complain(&error);
         if is_json {
