@@ -15,7 +15,10 @@ use super::{
     pe::{Program, IMAGE_FILE_MACHINE_LOONGARCH64},
     Kernel, Segment, Source, LIMIT,
 };
-use crate::loader::Machine;
+use crate::{
+    loader::Machine,
+    lz4::{self, Lz4},
+};
 
 /// More layers than an image has: unified kernel image, EFI image, compression, Image.
 const DEPTH: usize = 6;
@@ -179,7 +182,7 @@ fn payload(image: &[u8], names: &mut Vec<&'static str>) -> Result<Option<Vec<u8>
         (Format::Gzip, b"\x1f\x8b\x08\0"),
         (Format::Xz, b"\xfd7zXZ\0"),
         (Format::Zstd, b"\x28\xb5\x2f\xfd"),
-        (Format::Lz4, b"\x02\x21\x4c\x18"),
+        (Format::Lz4, &lz4::MAGIC),
         (Format::Lzma, b"\xff\xff\xff\xff\xff\xff\xff\xff\0"),
         (Format::Bzip2, b"BZh91AY&SY"),
         (Format::Lzo, b"\x89LZO\0\r\n\x1a\n"),
@@ -276,7 +279,7 @@ impl Format {
             (Format::Gzip, &b"\x1f\x8b\x08"[..]),
             (Format::Xz, b"\xfd7zXZ\0"),
             (Format::Zstd, b"\x28\xb5\x2f\xfd"),
-            (Format::Lz4, b"\x02\x21\x4c\x18"),
+            (Format::Lz4, &lz4::MAGIC),
             (Format::Lzma, b"\x5d\0\0"),
             (Format::Bzip2, b"BZh"),
             (Format::Lzo, b"\x89LZO\0\r\n\x1a\n"),
@@ -332,52 +335,5 @@ impl Format {
             "unpacked it has more than {LIMIT} bytes, which no kernel has"
         );
         Ok(content)
-    }
-}
-
-/// Unpacks the kernel's lz4: a magic number, then blocks with their sizes in front. Nothing but a short
-/// block marks the end.
-struct Lz4<'a> {
-    packed: &'a [u8],
-    block: Vec<u8>,
-    given: usize,
-}
-
-impl<'a> Lz4<'a> {
-    /// What a block has unpacked, and the last one at most.
-    const BLOCK: usize = 8 << 20;
-
-    fn new(packed: &'a [u8]) -> Self {
-        Lz4 {
-            packed: packed.get(4..).unwrap_or_default(),
-            block: vec![],
-            given: 0,
-        }
-    }
-}
-
-impl Read for Lz4<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        use std::io::{Error, ErrorKind::InvalidData};
-        while self.given == self.block.len() {
-            // Only the last block has less than the others. What is left then are the bytes of the size
-            // that Kbuild appends, and in some images something else.
-            let is_last = !self.block.is_empty() && self.block.len() < Self::BLOCK;
-            if is_last || self.packed.len() <= 4 {
-                return Ok(0);
-            }
-            let (size, rest) = self.packed.split_at(4);
-            let size = u32_at(size, 0).and_then(|size| usize::try_from(size).ok());
-            let block = size.and_then(|size| rest.get(..size));
-            let block = block.ok_or_else(|| Error::from(std::io::ErrorKind::UnexpectedEof))?;
-            self.packed = &rest[block.len()..];
-            self.block = lz4_flex::block::decompress(block, Self::BLOCK)
-                .map_err(|error| Error::new(InvalidData, error))?;
-            self.given = 0;
-        }
-        let count = buffer.len().min(self.block.len() - self.given);
-        buffer[..count].copy_from_slice(&self.block[self.given..self.given + count]);
-        self.given += count;
-        Ok(count)
     }
 }
