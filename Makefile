@@ -49,7 +49,7 @@ LANES ?= 2
 PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
 # The developer page compiles most of a kernel anew, without signatures.
 PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,$(filter-out developer,$(PAGES))) page-6.12-arm64-mixed page-6.12-arm64-one-time-key
-TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
+TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe licences clippy \
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
 	test-verifier differ-6.12 differ-7.3 test-harness test-integrate \
@@ -62,7 +62,7 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe clippy \
 MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
 	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug \
 	6.12-x86_64-c-fixed 7.3-x86_64-c-fixed 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity
-TEST_ALL := fuzz-check differ-weakenings vendored rust-1.85 test-deb \
+TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all check-kernel-7.3 configurations-6.12 configurations-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 images-debian test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
@@ -109,6 +109,8 @@ fmt:
 		rustfmt --check --edition 2021 rust/modsig/modsig.rs'
 unsafe:
 	$(step) -i '*.rs' scripts/check/unsafe -- scripts/check/unsafe
+licences: downloads
+	$(step) -- scripts/check/licences
 clippy:
 	$(step) -i rust host-tools qemu Cargo.toml Cargo.lock -- \
 		sh -c '$(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings && \
@@ -192,6 +194,8 @@ no-keys: kernel-6.12-x86_64-no-keys
 	$(step) -i $(harness) scripts/test/no-keys -k 6.12-x86_64-no-keys -- scripts/test/no-keys
 
 # Another target directory: another OpenSSL.
+crates: downloads
+	$(step) -i Cargo.toml Cargo.lock rust/Cargo.toml host-tools/Cargo.toml qemu/Cargo.toml deny.toml scripts/check/crates -- scripts/check/crates
 vendored:
 	$(step) -i $(tools) host-tools -- env CARGO_TARGET_DIR=$(cache)/vendored \
 		$(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `cargo run --example generate DIRECTORY DATE`: writes the manual pages and what shells complete
 //! with, from the definitions that the programs read their arguments with.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Certificates: under what a kernel files one, and whether it reads it at all. What OpenSSL reads is
 //! more.
@@ -275,7 +275,7 @@ pub fn extension<'a>(der: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
 
 /// What is odd about a certificate that signs modules, and how little a kernel cares.
 pub(crate) fn remarks(certificate: &X509Ref) -> Result<Vec<String>> {
-    const LOADS: &str = "a kernel does not mind, and loads what it signs";
+    const LOADS: &str = "the kernel ignores this and loads what it signs";
     let now = Asn1Time::days_from_now(0)?;
     let mut remarks = vec![];
     if certificate.not_after() < now {

@@ -1,11 +1,14 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Compressed modules: `.ko.gz`, `.ko.xz` and `.ko.zst`.
 //!
 //! They are packed as Kbuild packs them (scripts/Makefile.modinst), so that the kernel's own
 //! decompressor (kernel/module/decompress.c) takes them as well as kmod does.
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    ops::RangeInclusive,
+};
 
 use anyhow::{ensure, Context, Result};
 use flate2::{read::MultiGzDecoder, GzBuilder};
@@ -91,21 +94,41 @@ impl Compression {
         }
     }
 
-    /// Packs a file, as Kbuild does.
-    pub fn pack(self, file: &[u8]) -> Result<Vec<u8>> {
+    /// The levels that its program has.
+    fn levels(self) -> RangeInclusive<u32> {
+        match self {
+            Compression::Gzip | Compression::Xz => 0..=9,
+            Compression::Zstd => 1..=19,
+        }
+    }
+
+    /// Packs a file, as Kbuild does, unless another level is wanted.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such level, or no memory for it.
+    pub fn pack(self, file: &[u8], level: Option<u32>) -> Result<Vec<u8>> {
+        let levels = self.levels();
+        ensure!(
+            level.is_none_or(|level| levels.contains(&level)),
+            "{} has levels {} to {}; give another --level",
+            self.name(),
+            levels.start(),
+            levels.end()
+        );
         Ok(match self {
             // gzip -n: neither name nor time, so that the same module gives the same file.
             Compression::Gzip => {
                 const UNIX: u8 = 3;
                 let mut packer = GzBuilder::new()
                     .operating_system(UNIX)
-                    .write(vec![], flate2::Compression::default());
+                    .write(vec![], flate2::Compression::new(level.unwrap_or(6)));
                 packer.write_all(file)?;
                 packer.finish()?
             }
             // xz --check=crc32 --lzma2=dict=1MiB: the kernel knows no other check.
             Compression::Xz => {
-                let mut options = LzmaOptions::new_preset(6)?;
+                let mut options = LzmaOptions::new_preset(level.unwrap_or(6))?;
                 options.dict_size(1 << 20);
                 let mut filters = Filters::new();
                 filters.lzma2(&options);
@@ -115,7 +138,7 @@ impl Compression {
                 packer.finish()?
             }
             Compression::Zstd => {
-                let mut packer = zstd::Encoder::new(vec![], 3)?;
+                let mut packer = zstd::Encoder::new(vec![], level.unwrap_or(3) as i32)?;
                 packer.include_checksum(true)?;
                 packer.set_pledged_src_size(Some(file.len() as u64))?;
                 packer.write_all(file)?;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing elsewhere than where the modules are: signatures in files of their own, and lists of
 //! digests for a signing service.
@@ -6,7 +6,6 @@
 use std::{
     collections::HashSet,
     ffi::OsStr,
-    fmt::Write,
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
 };
@@ -18,7 +17,7 @@ use openssl::x509::X509Ref;
 use crate::{
     certificate::CertificateIds,
     digest::digest_by_name,
-    module,
+    hex, module,
     platform::{kernel_that_trusts, no_verdict, Host},
 };
 
@@ -61,7 +60,7 @@ impl Manifest {
         let mut seen = HashSet::new();
         for (digest, name) in &self.modules {
             acceptable(name, &mut seen)?;
-            text.extend(to_hex(digest).as_bytes());
+            text.extend(hex::encode(digest).as_bytes());
             text.extend(b"  ");
             text.extend(name.as_os_str().as_bytes());
             text.push(b'\n');
@@ -94,7 +93,7 @@ impl Manifest {
             let module = || {
                 let (digest, rest) = line.split_at_checked(2 * hash.size())?;
                 let name = Path::new(OsStr::from_bytes(rest.strip_prefix(b"  ")?));
-                Some((from_hex(digest)?, name))
+                Some((hex::decode(digest)?, name))
             };
             let (digest, name) = module().with_context(|| {
                 format!("line {number}: not a digest of {} and a name", hash.name())
@@ -129,23 +128,6 @@ fn acceptable<'a>(name: &'a Path, seen: &mut HashSet<&'a Path>) -> Result<()> {
         "{shown}: two modules of this name; make a manifest for each directory"
     );
     Ok(())
-}
-
-fn to_hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
-}
-
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |&octet: &u8| char::from(octet).to_digit(16);
-    text.chunks(2)
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
-            _ => None,
-        })
-        .collect()
 }
 
 /// Takes signatures of one certificate only, and only good ones.

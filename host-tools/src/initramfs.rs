@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The modules in an initramfs (Documentation/driver-api/early-userspace/buffer-format.rst): archives of cpio, one
 //! behind the other, each as it is or packed; in a file of its own, or in a unified kernel image.
@@ -28,13 +28,16 @@ use crate::{
 };
 
 /// Bytes that are read and unpacked, at most: no machine has as much in its memory as it boots.
-const LARGEST: u64 = 8 << 30;
+const LARGEST: u64 = 4 << 30;
 /// Bytes of the largest module.
 const MODULE: u64 = 1 << 30;
 /// Modules, at most: ten times as many as any kernel has.
 const MODULES: usize = 1 << 17;
 /// Bytes of a name, with the zero at its end (`PATH_MAX`).
 const NAME: u64 = 4096;
+/// Bytes that are read at a time, at most.
+const BUFFER: usize = 1 << 16;
+static ZEROS: [u8; BUFFER] = [0; BUFFER];
 /// Bytes that unpacking may need beside that: a kernel takes no more of zstd, and xz -9 needs half of it.
 const MEMORY: u64 = 128 << 20;
 
@@ -73,7 +76,9 @@ impl Initramfs {
         let parts = match is_program {
             true => {
                 let program = Program::read(&file);
-                let found = program.iter().flat_map(|program| program.sections(".initrd"));
+                let found = program
+                    .iter()
+                    .flat_map(|program| program.sections(".initrd"));
                 let found: Vec<Range<u64>> = found.collect();
                 ensure!(
                     !found.is_empty(),
@@ -81,7 +86,7 @@ impl Initramfs {
                 );
                 found
             }
-            false => vec![0..metadata.len()],
+            false => std::iter::once(0..metadata.len()).collect(),
         };
         let mut walk = Walk::new(file.try_clone()?, &parts);
         let mut modules = vec![];
@@ -91,7 +96,7 @@ impl Initramfs {
                 Ok(None) => break None,
                 // What does not even begin as one.
                 Err(error) if walk.entries == 0 => return Err(error),
-                Err(error) => break Some(error.context(path.display().to_string())),
+                Err(error) => break Some(error),
             }
             if modules.len() > MODULES {
                 bail!("it has more than {MODULES} modules, which no kernel has");
@@ -104,6 +109,11 @@ impl Initramfs {
             modules,
             broken,
         })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What a module is called in what is printed: `initrd.img:usr/lib/modules/...`, each once.
@@ -157,7 +167,7 @@ impl Contents<'_> {
             walk.content(&entry, buffer)
         };
         let result = read();
-        *next = number + 1;
+        *next = (*next).max(number + 1);
         self.turn.notify_all();
         result
     }
@@ -201,15 +211,24 @@ impl Packed {
         let other = [
             (&b"BZh"[..], "bzip2"),
             (b"\x89LZO", "lzo"),
-            (b"\x04\x22\x4d\x18", "lz4 as files are, which no kernel takes (lz4 -l)"),
+            (
+                b"\x04\x22\x4d\x18",
+                "lz4 in the form for files (kernels take that of lz4 -l)",
+            ),
         ];
         let other = other.into_iter().find(|(magic, _)| has(magic));
         Ok(if has(b"\x1f\x8b") {
             Packed::Gzip(GzDecoder::new(raw))
         } else if has(b"\xfd7zXZ\0") {
-            Packed::Xz(XzDecoder::new_stream(raw, Stream::new_stream_decoder(MEMORY, 0)?))
+            Packed::Xz(XzDecoder::new_stream(
+                raw,
+                Stream::new_stream_decoder(MEMORY, 0)?,
+            ))
         } else if has(b"\x5d\0\0") {
-            Packed::Xz(XzDecoder::new_stream(raw, Stream::new_lzma_decoder(MEMORY)?))
+            Packed::Xz(XzDecoder::new_stream(
+                raw,
+                Stream::new_lzma_decoder(MEMORY)?,
+            ))
         } else if has(b"\x28\xb5\x2f\xfd") {
             Packed::Zstd(zstd::Decoder::with_buffer(raw)?.single_frame())
         } else if has(&lz4::MAGIC) {
@@ -264,8 +283,8 @@ struct Walk {
     layer: Option<Layer>,
     /// Bytes of the last file that have not been read, and those that align what is behind.
     left: (u64, u64),
-    /// What the bytes of that file are to add up to, if that is said, and what they add up to.
-    sum: Option<(u32, u32)>,
+    /// What the bytes of that file are to add up to, if that is said.
+    sum: Option<u32>,
     /// Whether an archive was begun and has not ended.
     is_open: bool,
     /// Bytes read and unpacked.
@@ -282,7 +301,6 @@ impl std::fmt::Debug for Walk {
         formatter.debug_struct("Walk").finish_non_exhaustive()
     }
 }
-
 
 /// The numbers in front of each file of an archive.
 struct Header {
@@ -370,7 +388,7 @@ impl Walk {
                     at: part.start,
                     end: part.end,
                 };
-                self.layer = Some(Layer::Raw(BufReader::with_capacity(1 << 16, piece)));
+                self.layer = Some(Layer::Raw(BufReader::with_capacity(BUFFER, piece)));
                 continue;
             };
             match (first, &self.layer) {
@@ -381,7 +399,9 @@ impl Walk {
                     }
                 }
                 (_, Some(Layer::Raw(_))) if !self.is_open => self.unpack()?,
-                _ => bail!("it is damaged: behind a file in it is something that is none; make it again"),
+                _ => bail!(
+                    "it is damaged: behind a file in it is something that is none; make it again"
+                ),
             }
         }
     }
@@ -390,7 +410,7 @@ impl Walk {
     fn unpack(&mut self) -> Result<()> {
         if let Some(Layer::Raw(raw)) = self.layer.take() {
             let packed = Packed::new(raw)?;
-            self.layer = Some(Layer::Packed(BufReader::with_capacity(1 << 16, packed)));
+            self.layer = Some(Layer::Packed(BufReader::with_capacity(BUFFER, packed)));
         }
         Ok(())
     }
@@ -431,10 +451,11 @@ impl Walk {
     fn zeros(&mut self) -> Result<()> {
         loop {
             let octets = self.peek()?;
-            let count = octets.iter().position(|&octet| octet != 0);
-            let (count, is_over) = match count {
-                Some(count) => (count, true),
-                None => (octets.len(), octets.is_empty()),
+            let (count, is_over) = match octets {
+                [] => (0, true),
+                // At once, since there may be much of it.
+                _ if octets == &ZEROS[..octets.len()] => (octets.len(), false),
+                _ => (octets.iter().take_while(|&&octet| octet == 0).count(), true),
             };
             self.consume(count)?;
             if is_over {
@@ -449,7 +470,9 @@ impl Walk {
         while left != 0 {
             let octets = self.peek()?;
             ensure!(!octets.is_empty(), CUT);
-            let count = octets.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = octets
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             take(&octets[..count]);
             self.consume(count)?;
             left -= count as u64;
@@ -491,13 +514,14 @@ impl Walk {
         let mut head = vec![];
         // A form that no kernel takes has a shorter one.
         let is_old = self.peek()?.starts_with(b"070707");
-        ensure!(!is_old, "an archive of cpio as no kernel takes it; make it with cpio -H newc");
+        ensure!(
+            !is_old,
+            "an archive of cpio as no kernel takes it; make it with cpio -H newc"
+        );
         self.each(Header::SIZE, |octets| head.extend(octets))?;
-        let header = Header::read(&head).with_context(|| {
-            match self.entries {
-                0 => "neither an archive of cpio (initrd.img) nor packed in a way that is known",
-                _ => "it is damaged: behind a file in it is something that is none; make it again",
-            }
+        let header = Header::read(&head).with_context(|| match self.entries {
+            0 => "neither an archive of cpio (initrd.img) nor packed in a way that is known",
+            _ => "it is damaged: behind a file in it is something that is none; make it again",
         })?;
         self.entries += 1;
         self.is_open = true;
@@ -515,7 +539,8 @@ impl Walk {
         self.left = (0, padding(Header::SIZE + size));
         self.skip()?;
         self.left = (header.size.into(), padding(header.size.into()));
-        self.sum = header.sum;
+        // Those of links and others are not added up.
+        self.sum = header.sum.filter(|_| header.is_file());
         if name == b"TRAILER!!!" {
             self.is_open = false;
             self.links.clear();

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signs and verifies Linux kernel modules.
 //!
@@ -21,6 +21,7 @@ pub mod digest;
 pub mod files;
 pub mod generate;
 pub mod hashes;
+pub mod hex;
 pub mod image;
 pub mod initramfs;
 pub mod keys;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What the module loader reads of a module, whatever its signature: whether it is one at all
 //! (`elf_validity_cache_copy()` of kernel/module/main.c), and which kernel it is for

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! lz4 as the kernel takes it (lib/decompress_unlz4.c), made by `lz4 -l`: a magic number, then blocks with their
 //! sizes in front.

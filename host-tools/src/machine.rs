@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What a running machine says about the modules that it takes: files of /proc and /sys, its
 //! keyrings, the firmware's variables.
@@ -382,6 +382,17 @@ impl Machine {
         let with_modules = format!("/lib/modules/{release}/vmlinuz");
         let paths = in_boot.into_iter().chain([with_modules]);
         let mut paths = paths.map(|path| self.path(&path));
+        paths.find(|path| path.is_file())
+    }
+
+    /// The initramfs of a release, where distributions put it.
+    pub fn initramfs(&self, release: &str) -> Option<PathBuf> {
+        let paths = [
+            format!("/boot/initrd.img-{release}"),
+            format!("/boot/initramfs-{release}.img"),
+            format!("/boot/initrd-{release}"),
+        ];
+        let mut paths = paths.iter().map(|path| self.path(path));
         paths.find(|path| path.is_file())
     }
 

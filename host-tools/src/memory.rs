@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Memory for files, shared by all jobs: as many as there are may have a small file at a time, and one
 //! of them a large one.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Writes the signature message: a CMS SignedData (RFC 5652) as modules have it, byte for byte
 //! what OpenSSL makes of it.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! ML-DSA (FIPS 204), which OpenSSL has from 3.5 on: whether it is there shows when the program
 //! runs, not when it is built.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A module file, taken apart and put together: compression outside, signature inside.
 
@@ -62,10 +62,10 @@ impl<'a> Module<'a> {
         Ok((content, count))
     }
 
-    /// What is written for a file of these parts: packed as this one was.
-    pub fn packed<'p>(&self, parts: &[&'p [u8]]) -> Result<Vec<Cow<'p, [u8]>>> {
+    /// What is written for a file of these parts: packed as this one was, at this level or at Kbuild's.
+    pub fn packed<'p>(&self, parts: &[&'p [u8]], level: Option<u32>) -> Result<Vec<Cow<'p, [u8]>>> {
         Ok(match self.compression {
-            Some(compression) => vec![Cow::Owned(compression.pack(&parts.concat())?)],
+            Some(compression) => vec![Cow::Owned(compression.pack(&parts.concat(), level)?)],
             None => parts.iter().map(|&part| Cow::Borrowed(part)).collect(),
         })
     }

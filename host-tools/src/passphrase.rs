@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The passphrase of a key, or the PIN of a token: where it comes from, asked for once, wiped.
 

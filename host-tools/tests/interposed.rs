@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Under fakeroot and pseudo, which make a package's build believe that it is root's: libraries that
 //! take system calls for themselves, and have to know of every file.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! ML-DSA, which OpenSSL has from 3.5 on, against an implementation that is not OpenSSL's. Where
 //! OpenSSL does not have it, each test is about what a person is told instead.

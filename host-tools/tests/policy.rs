@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What depends on how OpenSSL was set up: an error of its is no verdict on a module, and is told as what
 //! it is. And names, of signers and of algorithms.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What must never happen to a file: to be half-written, or to lose what is not its content.
 
@@ -218,7 +218,7 @@ fn what_somebody_else_writes_meanwhile_stays() {
         thread::sleep(Duration::from_millis(20));
         write(&path, octets);
         let error = pending.commit().unwrap_err();
-        assert!(format!("{error:#}").contains("somebody else changed it"));
+        assert!(format!("{error:#}").contains("changed by another process"));
         assert_eq!(module(&work), octets);
         no_left_overs(work.path());
     }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `modsig seal`: what it writes into modules and vmlinux, what it refuses, and that nothing is
 //! left of its key.
@@ -111,7 +111,7 @@ fn modules_are_signed_and_the_kernel_trusts_their_key() {
         let serial = serial.to_hex_str().unwrap().to_lowercase();
         says(
             &output,
-            &format!("sealed: 5 modules, key of p256 gone; certificate {serial} in vmlinux, which trusts 1 more"),
+            &format!("sealed: 5 modules, p256 key destroyed; certificate {serial} in vmlinux, which trusts 1 more"),
         );
         assert!(output.stderr.is_empty(), "{output:?}");
         let output = seal(&build_of(&kernel), &["--verbose"]);
@@ -489,7 +489,7 @@ fn one_bad_module_and_nothing_is_written() {
     let mut reserved = end.to_vec();
     let at = reserved.len() - trailer::MARKER.len() - trailer::SIZE;
     reserved[at] = 1;
-    let packed = Compression::Xz.pack(unsigned).unwrap();
+    let packed = Compression::Xz.pack(unsigned, None).unwrap();
     for (content, message, is_replaced) in [
         (vec![], "m2.ko: the file is empty", false),
         (
@@ -612,7 +612,7 @@ fn installed_and_packed_modules_are_sealed_along() {
     let content = module(VERMAGIC, "packed");
     for compression in Compression::ALL {
         let path = installed.join(format!("packed.ko.{}", compression.extension()));
-        fs::write(&path, compression.pack(&content).unwrap()).unwrap();
+        fs::write(&path, compression.pack(&content, None).unwrap()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     }
     for more in [&[][..], &["--no-sync"]] {

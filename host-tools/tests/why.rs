@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What `modsig why` says: about images, about a machine's recorded files, and in a booted guest,
 //! where Debian's kernel says what is true.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * The first program of a guest that takes part in a comparison. It makes each
  * file that /corpus describes, gives it to finit_module(2), and tells:

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * First program of the guest that measures. It gives each file of /cases to
  * finit_module(2) ten times and tells the smallest count of instructions

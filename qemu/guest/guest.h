@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What the guest's programs share: system calls, files, and a virtio port of its
  * own to tell what came of them, where no kernel message can get in between.

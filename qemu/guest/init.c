@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * The test guest's first program. It tries each file of /cases with both system
  * calls, or with kmod, and tells what came of it through a virtio port of its

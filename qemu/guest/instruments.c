@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * The first program of a guest that is watched by its kernel. It works through
  * /plan, line by line, and tells through a virtio port of its own what came of

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * What modsig needs of C: included by rust/bindings/bindings_helper.h, and by
  * nothing else.

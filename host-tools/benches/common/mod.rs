@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What benchmarks of the host tool have in common: a distribution's modules, the measuring and the
 //! figures.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Letting a distribution's modules in by their hashes, beside what cannot be saved, reading and
 //! hashing them, and beside signing them (`make bench`).

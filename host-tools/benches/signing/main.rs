@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing a distribution's modules, with the kernel's signer and with this one, beside what cannot
 //! be saved: the signatures themselves (`make bench`).

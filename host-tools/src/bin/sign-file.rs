@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `sign-file`: takes the place of the kernel's `scripts/sign-file`, with the same options.
 //!
@@ -101,7 +101,7 @@ fn run(arguments: &Arguments, key_operands: usize) -> Result<()> {
     }
     if !arguments.detached {
         let trailer = module::trailer(&message)?;
-        let parts = opened.packed(&[content, &message, &trailer])?;
+        let parts = opened.packed(&[content, &message, &trailer], None)?;
         // As the kernel's own, which does not ask who may write to the module.
         let pending = match operand(key_operands + 3) {
             Some(copy) => Pending::create(copy, original.mode() & 0o777, &parts)?,

@@ -1,9 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use modsig_tools::{
@@ -15,10 +12,11 @@ use modsig_tools::{
     module::Module,
     signer::Elsewhere,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
-    replace::{Batch, Replaced, Sync},
+    output::Count,
+    replace::{Batch, DryRun, Replaced, Writing},
     report::{Done, Modules},
 };
 
@@ -40,9 +38,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     signatures: Option<PathBuf>,
     #[command(flatten)]
-    sync: Sync,
+    writing: Writing,
     #[command(flatten)]
-    modules: Modules,
+    dry_run: DryRun,
+    #[command(flatten)]
+    pub(super) modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -61,19 +61,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         false => None,
     };
     let modules = arguments.modules.find(Links::Leave)?;
-    let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
-    let directory = arguments.signatures.as_deref();
+    let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
     arguments.modules.each(
         modules,
-        |buffer, found| attach(&gate, elsewhere.as_ref(), directory, buffer, found),
+        |buffer, found| attach(arguments, &gate, elsewhere.as_ref(), buffer, found),
         |attached| batch.take(attached),
     )
 }
 
+/// What JSON has of a module.
+#[derive(Serialize)]
+struct Attached {
+    /// The signature is there.
+    attached: bool,
+    /// Signatures that it had.
+    replaced: usize,
+}
+
 fn attach(
+    arguments: &Arguments,
     gate: &Gate,
     elsewhere: Option<&Elsewhere>,
-    directory: Option<&Path>,
     buffer: &mut Vec<u8>,
     found: &Found,
 ) -> Result<Replaced> {
@@ -83,7 +91,7 @@ fn attach(
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
-    let beside = match directory {
+    let beside = match &arguments.signatures {
         Some(directory) => directory.join(&found.name),
         None => path.clone(),
     };
@@ -105,19 +113,25 @@ fn attach(
             signature.display()
         )
     })?;
-    let json = json!({ "attached": true, "replaced": replaced });
+    let facts = |attached| Attached { attached, replaced };
     if opened.misplaced == 0 && *opened.file == file {
-        let done = Done::good("attached before", "has this signature already", json);
+        let text = "has this signature already";
+        let done = Done::good(Count::AttachedBefore, text, &facts(true));
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[&file])?;
+    if arguments.dry_run.dry_run {
+        let text = "its signature would be attached";
+        let done = Done::good(Count::ToBeAttached, text, &facts(false));
+        return Ok(Replaced { done, file: None });
+    }
+    let parts = opened.packed(&[&file], arguments.writing.level)?;
     let pending = original.replace(&parts)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",
     };
     Ok(Replaced {
-        done: Done::good("attached", text, json),
+        done: Done::good(Count::Attached, text, &facts(true)),
         file: Some(pending),
     })
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The modules of a build, and its kernel: which they are, whether they belong together, and giving
 //! the modules other ends.
@@ -22,10 +22,10 @@ use modsig_tools::{
     parallel,
     signer::strip,
 };
-use serde_json::json;
 
 use super::{
-    replace::{Batch, Replaced, Sync},
+    output::Count,
+    replace::{Batch, Replaced, Writing},
     report::{self, Done, How},
 };
 
@@ -128,8 +128,12 @@ pub(crate) struct End<'a> {
 
 /// Gives modules their ends, many at once. Returns the stamps of those that were written in place,
 /// and how many could not be written.
-pub(crate) fn put_all(sync: &Sync, how: &How, ends: &[End<'_>]) -> (Vec<Option<Stamp>>, usize) {
-    let batch = Mutex::new(Batch::new(sync, how.jobs()));
+pub(crate) fn put_all(
+    writing: &Writing,
+    how: &How,
+    ends: &[End<'_>],
+) -> (Vec<Option<Stamp>>, usize) {
+    let batch = Mutex::new(Batch::new(writing, how.jobs()));
     let wrong = AtomicUsize::new(0);
     let complain = |error: &Error| {
         report::complain(error);
@@ -147,12 +151,12 @@ pub(crate) fn put_all(sync: &Sync, how: &How, ends: &[End<'_>]) -> (Vec<Option<S
     let numbered: Vec<(usize, &End<'_>)> = ends.iter().enumerate().collect();
     let put = |buffer: &mut Vec<u8>, number: usize, end: &End<'_>| {
         // In place, if nobody needs to see it half done.
-        if !sync.waits() && !end.packed {
+        if !writing.waits() && !end.packed {
             if let Some(stamp) = replace_end(&end.found.place()?, &end.stamp, end.size, end.end)? {
                 return Ok(Some(stamp));
             }
         }
-        take(Some((number, put_anew(buffer, end)?)));
+        take(Some((number, put_anew(writing, buffer, end)?)));
         Ok(None)
     };
     let stamps = parallel::map(&numbered, how.jobs().at_once, |buffer, &(number, end)| {
@@ -166,7 +170,7 @@ pub(crate) fn put_all(sync: &Sync, how: &How, ends: &[End<'_>]) -> (Vec<Option<S
 }
 
 /// Makes a module with another end, if it is still the one with this stamp.
-fn put_anew(buffer: &mut Vec<u8>, end: &End<'_>) -> Result<Replaced> {
+fn put_anew(writing: &Writing, buffer: &mut Vec<u8>, end: &End<'_>) -> Result<Replaced> {
     let path = &end.found.path;
     let original = end.found.read(buffer)?;
     ensure!(
@@ -175,9 +179,9 @@ fn put_anew(buffer: &mut Vec<u8>, end: &End<'_>) -> Result<Replaced> {
         path.display()
     );
     let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
-    let parts = opened.packed(&[strip(&opened.file).0, end.end])?;
+    let parts = opened.packed(&[strip(&opened.file).0, end.end], writing.level)?;
     let pending = original.replace(&parts)?;
-    let done = Done::good("attached", "attached", json!({ "attached": true }));
+    let done = Done::good(Count::Attached, "attached", &());
     Ok(Replaced {
         done,
         file: Some(pending),

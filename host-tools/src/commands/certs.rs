@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::{
     fmt::Write,
@@ -11,6 +11,7 @@ use modsig::verify::{der::Reader, merkle::HASH_SIZE};
 use modsig_tools::{
     certificate::{extension, is_authority, key_algorithm, name, CertificateIds},
     files,
+    hex::encode as hex,
     image::{self, Evidence, Hash, Hashes, Image, List},
 };
 use openssl::{
@@ -22,7 +23,7 @@ use openssl::{
 };
 use serde_json::{json, Value};
 
-use super::report;
+use super::{output, report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     output: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -100,8 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     }
     if arguments.json {
-        report::print(
-            &json!({
+        output::print(&json!({
                 "path": path, "layers": image.layers, "machine": image.machine.name(),
                 "release": image.release,
                 "evidence": match image.evidence {
@@ -113,9 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 "hashes": image.hashes.map(|Hashes { root, keys }| json!({
                     "levels": root.levels, "root": hex(&root.hash), "keys": keys,
                 })),
-            })
-            .to_string(),
-        )?;
+        }))?;
     } else {
         report::print(&text)?;
     }
@@ -146,8 +144,8 @@ fn headline(path: &Path, image: &Image) -> String {
         }
     }
     text += match image.evidence {
-        Evidence::Symbols => "; found by the symbol table",
-        Evidence::Structure => "; no symbols, found by what surrounds the lists",
+        Evidence::Symbols => "; located by the symbol table",
+        Evidence::Structure => "; no symbol table, located by structure",
         Evidence::Nothing => {
             "\nNothing in it looks like a list of certificates. Either it was built without \
              (CONFIG_SYSTEM_TRUSTED_KEYRING=n, or neither CONFIG_MODULE_SIG_KEY nor \
@@ -169,13 +167,6 @@ fn write_new(path: &Path, content: &[u8]) -> Result<()> {
         return Ok(());
     }
     files::create(path, 0o644, content)
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
 }
 
 /// A name for a certificate's file that says what it is and is safe in every shell.

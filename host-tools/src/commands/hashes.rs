@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The root over the modules' hashes in vmlinux, and its proof on each module.
 
@@ -18,6 +18,7 @@ use modsig::verify::{
 use modsig_tools::{
     files::{self, Found, Missing, Stamp},
     hashes::{leaf, position, Entry, Gone, State, Tree},
+    hex,
     image::{self, Vmlinux},
     loader::Loadable,
     module::Module,
@@ -25,39 +26,70 @@ use modsig_tools::{
     platform::Host,
     signer::strip,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
     build::{is_kernel_of, list, put_all, End},
-    replace::{Batch, Replaced, Sync},
+    output::{self, Count},
+    replace::{Batch, Replaced, Writing},
     report::{self, at_once, Done, How},
 };
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The modules of a build: its modules.order, or directories with modules; may be repeated
+    /// The modules of the build: its modules.order, or directories with modules; may be repeated
     #[arg(long, required = true, value_name = "PATH")]
     modules: Vec<PathBuf>,
-    /// The kernel of that build, which gets the root; with --check, any image of it
+    /// The kernel of that build, into which the root is written; with --check, any image of it
     #[arg(long, value_name = "FILE")]
     vmlinux: PathBuf,
-    /// Change nothing; say whether this kernel lets all of these modules in by their hashes
+    /// Change nothing; check whether this kernel accepts all of these modules by their hashes
     #[arg(long)]
     check: bool,
-    /// Let modules in also as this command makes them, which gets the name of a copy
+    /// Also accept modules as stripped by COMMAND (called with the path of a temporary copy)
     #[arg(long, value_name = "COMMAND", conflicts_with = "check")]
     stripped_by: Option<String>,
-    /// Give the modules their proofs that were installed here, stripped or not, packed or not
+    /// Attach proofs to the modules installed below DIR, stripped or compressed ones too
     #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "stripped_by"])]
     attach_to: Option<PathBuf>,
     #[command(flatten)]
-    sync: Sync,
+    writing: Writing,
     #[command(flatten)]
-    how: How,
+    pub(super) how: How,
 }
 
 /// What is remembered from run to run, beside vmlinux.
 const STATE: &str = "modules.hashes";
+
+/// What JSON has of a module with --check.
+#[derive(Serialize)]
+struct Accepted {
+    good: bool,
+    /// Why not.
+    reason: Option<String>,
+}
+
+/// What JSON has of an installed module.
+#[derive(Serialize)]
+struct Attached {
+    attached: bool,
+    /// In which place of the tree it is.
+    position: u32,
+}
+
+/// What JSON has of it all.
+#[derive(Serialize)]
+struct Summary<'a> {
+    modules: usize,
+    /// Modules that were read again.
+    hashed: usize,
+    /// Proofs that were written.
+    attached: usize,
+    levels: u32,
+    root: &'a str,
+    /// Whether vmlinux was changed.
+    written: bool,
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let modules = list(&arguments.modules)?;
@@ -99,10 +131,13 @@ fn check_all(arguments: &Arguments, modules: Vec<Found>) -> Result<ExitCode> {
             let opened = Module::open(buffer).with_context(|| path.display().to_string())?;
             let result = host.check(&opened.file, Flags::default()).result;
             let reason = result.err().map(|error| error.to_string());
-            let json = json!({ "good": reason.is_none(), "reason": reason });
+            let facts = Accepted {
+                good: reason.is_none(),
+                reason: reason.clone(),
+            };
             Ok(match reason {
-                None => Done::good("good", "is of this kernel", json),
-                Some(reason) => Done::bad(format!("not let in by its hash: {reason}"), json),
+                None => Done::good(Count::Good, "accepted by its hash", &facts),
+                Some(reason) => Done::bad(format!("rejected: {reason}"), &facts),
             })
         },
         at_once,
@@ -315,7 +350,7 @@ fn update(
     });
     let put: Vec<End<'_>> = put.collect::<Result<_>>()?;
     Ok(report::begun((|| {
-        let (stamps, wrong) = put_all(&arguments.sync, &arguments.how, &put);
+        let (stamps, wrong) = put_all(&arguments.writing, &arguments.how, &put);
         ensure!(
             wrong == 0,
             "{wrong} modules have no proof, and {} is as it was; do it again",
@@ -354,17 +389,16 @@ fn tell(
     root: &Root,
     changed: bool,
 ) -> Result<()> {
-    let root_digits: String = root
-        .hash
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
-    report::print(&if arguments.how.json {
-        json!({
-            "modules": modules, "hashed": hashed, "attached": attached,
-            "levels": root.levels, "root": root_digits, "written": changed,
+    let root_digits = hex::encode(&root.hash);
+    report::print(&if arguments.how.is_json() {
+        output::document(&Summary {
+            modules,
+            hashed,
+            attached,
+            levels: root.levels,
+            root: &root_digits,
+            written: changed,
         })
-        .to_string()
     } else {
         format!(
             "{}: {modules} modules, {hashed} hashed, {attached} proofs attached; root {root_digits}, {} levels, {}",
@@ -467,12 +501,13 @@ fn attach(
             },
         );
     }
-    let mut batch = Batch::new(&arguments.sync, arguments.how.jobs());
+    let mut batch = Batch::new(&arguments.writing, arguments.how.jobs());
     arguments.how.each(
         found,
         |buffer, found| {
             let number = installed[&found.path];
             attach_one(
+                arguments.writing.level,
                 buffer,
                 found,
                 &state.modules[number],
@@ -485,6 +520,7 @@ fn attach(
 }
 
 fn attach_one(
+    level: Option<u32>,
     buffer: &mut Vec<u8>,
     found: &Found,
     entry: &Entry,
@@ -506,15 +542,22 @@ fn attach_one(
         .context(named()));
     };
     let end = tree.end(position)?;
-    let json = json!({ "attached": true, "position": position });
+    let facts = Attached {
+        attached: true,
+        position,
+    };
     if opened.misplaced == 0 && opened.file[content.len()..] == end {
-        let done = Done::good("attached before", format!("{what}, has its proof"), json);
+        let done = Done::good(
+            Count::AttachedBefore,
+            format!("{what}, has its proof"),
+            &facts,
+        );
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[content, &end])?;
+    let parts = opened.packed(&[content, &end], level)?;
     let pending = original.replace(&parts)?;
     Ok(Replaced {
-        done: Done::good("attached", format!("{what}, proof attached"), json),
+        done: Done::good(Count::Attached, format!("{what}, proof attached"), &facts),
         file: Some(pending),
     })
 }

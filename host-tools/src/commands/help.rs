@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What is said at the end of each command's `--help`, and is sections of its manual page.
 //!
@@ -13,9 +13,9 @@
 
 pub(super) const MODSIG: &str = "\
 Exit status:
-  0  all is as it should be
-  1  something is wrong with some of the modules; with the others all was done
-  2  the command could not be run, and nothing was done
+  0  success
+  1  some modules failed, see the messages; all others were processed
+  2  wrong arguments or input; nothing was done
 
 Environment:
   KBUILD_SIGN_PIN  passphrase of the key or PIN of the token, as for the kernel's own build
@@ -29,7 +29,7 @@ Examples:
 pub(super) const SIGN: &str = "\
 Exit status:
   0  all modules are signed
-  1  some are not, each with a line that says why; all others are signed
+  1  some modules failed, each has a line that says why; all others are signed
   2  no module was touched: wrong arguments, or a key that cannot be used
 
 Environment:
@@ -39,7 +39,7 @@ Environment:
 
 Files:
   MODULE.p7s  the signature alone, with --detached or --from-manifest
-  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
+  .modsig-*  left over by a kill; remove it
 
 Examples:
   All modules below a directory:
@@ -65,9 +65,9 @@ Examples:
 
 pub(super) const VERIFY: &str = "\
 Exit status:
-  0  all modules are good
-  1  some are not, or could not be checked
-  2  none was checked
+  0  all modules would load
+  1  some would not, or could not be checked
+  2  no module was checked
 
 Examples:
   Would a kernel with this certificate load all of them?
@@ -104,11 +104,11 @@ Examples:
 pub(super) const STRIP: &str = "\
 Exit status:
   0  no module has a signature any more
-  1  some may have; each has a line that says why
+  1  some modules failed, each has a line that says why
   2  no module was touched
 
 Files:
-  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
+  .modsig-*  left over by a kill; remove it
 
 Examples:
   The module as it was before it was signed:
@@ -141,14 +141,14 @@ Examples:
 
 pub(super) const HASHES: &str = "\
 Exit status:
-  0  kernel and modules belong together (now)
-  1  some modules have no proof, so that the root was not written; do it again. With --check,
-     they do not belong together; with --attach-to, some modules have no proof
+  0  the kernel accepts all these modules
+  1  some modules could not be written, so the kernel was not changed; run it again. With --check:
+     the kernel rejects some. With --attach-to: some have no proof
   2  nothing was done
 
 Files:
   modules.hashes  beside vmlinux: which module has which hash; may be removed
-  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
+  .modsig-*  left over by a kill; remove it
 
 Examples:
   After a build, before the boot image is made:
@@ -164,13 +164,12 @@ Examples:
 
 pub(super) const SEAL: &str = "\
 Exit status:
-  0  all modules are signed, and the kernel takes them
-  1  some modules could not be written, so that vmlinux was left, or read back, the kernel does
-     not take some of them; seal again
+  0  all modules are signed, and the kernel accepts them
+  1  some modules could not be written, or the kernel does not accept some of them; seal again
   2  nothing was done
 
 Files:
-  .modsig-*  a kill may leave one, which can be removed; no command takes it for a module
+  .modsig-*  left over by a kill; remove it
 
 Examples:
   After a build, before the boot image is made:
@@ -184,7 +183,7 @@ Examples:
 
 pub(super) const CERTS: &str = "\
 Exit status:
-  0  the image was read, whatever is in it
+  0  the image was read
   2  it could not be read
 
 Examples:
@@ -196,8 +195,8 @@ Examples:
 
 pub(super) const WHY: &str = "\
 Exit status:
-  0  the module loads, as far as its signature is concerned
-  1  it does not, or not in every mode that the kernel may be in
+  0  the module would load
+  1  it would not, or not in every mode that the kernel may be in
   2  that could not be found out
 
 Examples:

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::{fmt::Write, process::ExitCode};
 
@@ -9,18 +9,21 @@ use modsig::verify::{
     Tree,
 };
 use modsig_tools::{
-    certificate::{shown, shown_id},
+    certificate::shown,
     files::{self, Found, Links},
     module::Module,
 };
-use serde_json::json;
+use serde::Serialize;
 
-use super::report::{Done, Modules};
+use super::{
+    output::{Count, Signer},
+    report::{Done, Modules},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    modules: Modules,
+    pub(super) modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -37,9 +40,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// `size`: bytes of the file.
 fn inspect(opened: &Module<'_>, size: usize) -> Done {
     let compression = opened.compression.map(|compression| compression.name());
+    let mut facts = Inspected {
+        size,
+        compression,
+        ..Inspected::default()
+    };
     let bad = |reason: String| {
-        let json = json!({ "size": size, "compression": compression, "reason": reason });
-        Done::bad(reason, json)
+        let facts = Inspected {
+            size,
+            compression,
+            reason: Some(reason.clone()),
+            ..Inspected::default()
+        };
+        Done::bad(reason, &facts)
     };
     let file = &opened.file;
     let split = match trailer::split(file) {
@@ -63,11 +76,12 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
         if trailer::split(split.content).is_ok() {
             text.push_str("\n  below it is a signature, which counts for nothing");
         }
-        let json = json!({
-            "size": size, "compression": compression, "module": module, "signature": signature,
-            "position": position, "levels": levels, "misplaced": opened.misplaced,
-        });
-        return Done::good("with a proof", text, json);
+        facts.module = Some(module);
+        facts.signature = Some(signature);
+        facts.misplaced = Some(opened.misplaced);
+        facts.position = Some(position);
+        facts.levels = Some(levels);
+        return Done::good(Count::WithProof, text, &facts);
     }
     let parsed = cms::parse(split.message, Tree::NEWEST);
     let message = match parsed.as_ref().map(cms::Message::signed_data) {
@@ -82,11 +96,7 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
     let mut signers = vec![];
     for signer in message.signers() {
         let _ = write!(text, "\n  signer {}", shown(&signer));
-        signers.push(json!({
-            "id": shown_id(&signer.id),
-            "digest": signer.digest.name(),
-            "key": signer.key.name(),
-        }));
+        signers.push(Signer::new(&signer));
     }
     if certificates > 0 {
         let _ = write!(text, "\n  certificates in the signature: {certificates}");
@@ -97,9 +107,39 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
     if opened.misplaced > 0 {
         text.push_str("\n  behind the packed data is another signature, which counts for nothing");
     }
-    let json = json!({
-        "size": size, "compression": compression, "module": module, "signature": signature,
-        "signers": signers, "certificates": certificates, "misplaced": opened.misplaced,
-    });
-    Done::good("signed", text, json)
+    facts.module = Some(module);
+    facts.signature = Some(signature);
+    facts.misplaced = Some(opened.misplaced);
+    facts.signers = Some(signers);
+    facts.certificates = Some(certificates);
+    Done::good(Count::Signed, text, &facts)
+}
+
+/// What JSON has of a module. Sizes are in bytes.
+#[derive(Default, Serialize)]
+struct Inspected {
+    /// Of the file.
+    size: usize,
+    compression: Option<&'static str>,
+    /// Why what is appended cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Size of the module without what is appended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<usize>,
+    /// Signatures behind packed data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misplaced: Option<usize>,
+    /// Of a proof: in which place of the tree the module is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    levels: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signers: Option<Vec<Signer>>,
+    /// How many the signature carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificates: Option<usize>,
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing where the modules are not: `sign --manifest` lists their digests, `sign --from-manifest`
 //! signs what is listed.
@@ -20,12 +20,20 @@ use modsig_tools::{
     signer::Signer,
 };
 use openssl::hash::hash;
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
-    replace::{Batch, Replaced, Sync},
+    output::Count,
+    replace::{Batch, Replaced, Writing},
     report::{Done, Modules},
+    sign::Signed,
 };
+
+/// What JSON has of a module that is in the list.
+#[derive(Serialize)]
+struct Digested {
+    digested: bool,
+}
 
 /// Lists the digests of modules in a file. It takes no key.
 pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> Result<ExitCode> {
@@ -46,7 +54,7 @@ pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> 
             return vec![];
         };
         listed.push((at, module));
-        let done = Done::good("digested", "digested", json!({ "digested": true }));
+        let done = Done::good(Count::Digested, "digested", &Digested { digested: true });
         vec![(at, Ok(done))]
     })?;
     // Who signs a part of them would not notice.
@@ -78,7 +86,7 @@ pub(crate) fn read(file: &Path) -> Result<Manifest> {
 /// Signs the digests of a manifest; each signature goes to a file below `directory`.
 pub(crate) fn sign(
     modules: &Modules,
-    sync: &Sync,
+    writing: &Writing,
     manifest: Manifest,
     signer: &Signer,
     directory: &Path,
@@ -108,12 +116,12 @@ pub(crate) fn sign(
         let destination = place.path().to_path_buf();
         let pending = Pending::create_at(place, 0o644, &[message])?;
         let text = format!("signature in {}", destination.display());
-        let json = json!({ "signed": true, "file": destination.to_string_lossy() });
+        let facts = Signed::new(true, 0, Some(&destination));
         Ok(Replaced {
-            done: Done::good("signed", text, json),
+            done: Done::good(Count::Signed, text, &facts),
             file: Some(pending),
         })
     };
-    let mut batch = Batch::new(sync, modules.jobs());
+    let mut batch = Batch::new(writing, modules.jobs());
     modules.each(found, sign, |signed| batch.take(signed))
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The subcommands, one file each. From what is said here come the help, the manual pages and the
 //! shells' completions (`examples/generate.rs`).
@@ -13,6 +13,8 @@ mod help;
 mod inspect;
 mod keygen;
 mod manifest;
+mod output;
+mod progress;
 mod replace;
 mod report;
 mod seal;
@@ -45,26 +47,26 @@ pub(crate) enum Command {
     /// compressed is unpacked, signed and packed as Kbuild packs it. Key and certificate are read
     /// once, and looked at before the first module is touched.
     ///
-    /// Whatever happens, each file is either as it was or completely signed: the new one is
-    /// written without a name and, once it is on the disk, takes the name of the old one. Mode,
-    /// owner and extended attributes are kept. Below a directory, symbolic links are left alone;
-    /// other hard links to a file keep the old one.
+    /// Whatever happens, each file is either as it was or completely signed: the new file is
+    /// written without a name and takes the old one's name once it is on the disk. Mode, owner and
+    /// extended attributes are kept. Symbolic links below a directory are left alone; other hard
+    /// links to a file keep the old content.
     #[command(after_long_help = help::SIGN, verbatim_doc_comment)]
     Sign(sign::Arguments),
-    /// Say what a kernel with these certificates would do with modules
+    /// Check whether a kernel would load these modules
     ///
-    /// Checks each module with the kernel's own code, with the certificates that are given in place
-    /// of the kernel's keyrings, and says why it is not good, which errno the kernel would give,
-    /// and in which mode.
+    /// Checks each module with the kernel's own code against the keys of this machine, of a kernel
+    /// image, or of certificates that are given, and says why one is not good, which errno the kernel
+    /// would give, and in which mode.
     ///
     /// The modes: "permissive" is a kernel that lets unsigned modules in and is tainted by them,
     /// "enforcing" one with CONFIG_MODULE_SIG_FORCE or module.sig_enforce=1, "locked down" one with
     /// lockdown=integrity, as with Secure Boot.
     #[command(after_long_help = help::VERIFY, verbatim_doc_comment)]
     Verify(verify::Arguments),
-    /// Show what is appended to modules
+    /// Show a module's signature: signer, algorithm, size
     ///
-    /// Shows the sizes of module and signature, who signed and how, without judging any of it.
+    /// Shows what is appended to each module. Nothing is judged.
     #[command(after_long_help = help::INSPECT, verbatim_doc_comment)]
     Inspect(inspect::Arguments),
     /// Take signatures off modules
@@ -79,7 +81,7 @@ pub(crate) enum Command {
     /// key made it over this very module. Nothing is accepted unverified.
     #[command(after_long_help = help::ATTACH, verbatim_doc_comment)]
     Attach(attach::Arguments),
-    /// Let the kernel know its modules by their hashes, without any key
+    /// Bind a kernel to the modules of its build by their hashes, without any key
     ///
     /// Makes a Merkle tree over the modules of a build, writes its root into vmlinux, and appends to
     /// each module the proof that it is in the tree. A kernel with CONFIG_MODULE_SIG_RUST_HASHES
@@ -89,7 +91,7 @@ pub(crate) enum Command {
     /// kept beside vmlinux, in modules.hashes. If one module cannot be taken, nothing is written.
     #[command(after_long_help = help::HASHES, verbatim_doc_comment)]
     Hashes(hashes::Arguments),
-    /// Sign the modules of a build with a key that is gone when it is done
+    /// Sign a build with a one-time key that is destroyed afterwards
     ///
     /// Makes a key, signs all modules with it, and writes its certificate into vmlinux, which must
     /// have been built with CONFIG_SYSTEM_EXTRA_CERTIFICATE=y. The kernel then takes these modules,
@@ -105,13 +107,13 @@ pub(crate) enum Command {
     /// checked as the kernel does. If that was interrupted, seal again.
     #[command(after_long_help = help::SEAL, verbatim_doc_comment)]
     Seal(seal::Arguments),
-    /// List the certificates that a kernel image has built in
+    /// List the certificates that are built into a kernel image
     ///
     /// Unpacks the image, and lists the certificates of the builtin trusted keyring, those that are
     /// revoked, and the hashes that are refused. It need not be of this machine.
     #[command(after_long_help = help::CERTS, verbatim_doc_comment)]
     Certs(certs::Arguments),
-    /// Explain why a module would not load here, or with a kernel image, and what to do
+    /// Explain why a module does not load, and what to do
     ///
     /// Says in plain words what is wrong with a module's signature, or with the keys that this
     /// machine's kernel has, and which command helps. Reads the kernel's keyrings, lockdown, taint
@@ -126,11 +128,30 @@ pub(crate) enum Command {
     Keygen(keygen::Arguments),
 }
 
+impl Command {
+    /// Whether its results are wanted as JSON.
+    fn is_json(&self) -> bool {
+        match self {
+            Command::Sign(arguments) => arguments.modules.is_json(),
+            Command::Verify(arguments) => arguments.modules.is_json(),
+            Command::Inspect(arguments) => arguments.modules.is_json(),
+            Command::Strip(arguments) => arguments.modules.is_json(),
+            Command::Attach(arguments) => arguments.modules.is_json(),
+            Command::Hashes(arguments) => arguments.how.is_json(),
+            Command::Seal(arguments) => arguments.how.is_json(),
+            Command::Certs(arguments) => arguments.json,
+            Command::Why(arguments) => arguments.json,
+            Command::Keygen(_) => false,
+        }
+    }
+}
+
 /// Exit status of a command that did nothing, as clap's of wrong arguments. Some bad modules are 1.
 const COULD_NOT_RUN: u8 = 2;
 
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
+    let is_json = arguments.command.is_json();
     let result = match arguments.command {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -145,6 +166,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         report::complain(&error);
+        if is_json {
+            let error = format!("{error:#}");
+            // Who cannot hear that either is told by the exit status.
+            let _ = output::print(&output::Failure { error });
+        }
         ExitCode::from(COULD_NOT_RUN)
     })
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Gives modules new content: what the commands have in common that do so.
 
@@ -7,15 +7,27 @@ use modsig_tools::files::Pending;
 
 use super::report::{Done, Jobs};
 
-/// How sure the new content is to be.
+/// How the new content is written.
 #[derive(clap::Args)]
-pub(crate) struct Sync {
-    /// Do not wait for the disk: for modules that can be made again after a loss of power
+pub(crate) struct Writing {
+    /// Do not flush files to disk before replacing them: faster, for build trees
     #[arg(long)]
     no_sync: bool,
+    /// Pack compressed modules at this level: gzip 0 to 9, xz 0 to 9, zstd 1 to 19 [default: Kbuild's, which are
+    /// 6, 6 and 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=19))]
+    pub(crate) level: Option<u32>,
 }
 
-impl Sync {
+/// Whether anything is written.
+#[derive(clap::Args)]
+pub(crate) struct DryRun {
+    /// Write nothing, only say what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Writing {
     /// Whether the disk is waited for.
     pub(crate) fn waits(&self) -> bool {
         !self.no_sync
@@ -41,9 +53,9 @@ const LARGEST: usize = 128;
 
 impl Batch {
     /// For modules on which so many jobs work at a time.
-    pub(crate) fn new(sync: &Sync, jobs: Jobs) -> Self {
+    pub(crate) fn new(writing: &Writing, jobs: Jobs) -> Self {
         Batch {
-            sync: sync.waits(),
+            sync: writing.waits(),
             largest: jobs.waiting.clamp(1, LARGEST),
             waiting: vec![],
         }

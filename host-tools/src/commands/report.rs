@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Runs a command over many modules, and says what became of each.
 
@@ -7,29 +7,32 @@ use std::{
     collections::{BTreeMap, HashSet},
     ffi::OsString,
     fs,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Read, Write},
     num::NonZero,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        Arc,
+        Arc, Mutex, PoisonError,
     },
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Error, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use modsig_tools::{
-    files::{walk, Found, Links, Missing},
+    files::{links_out, walk, Found, Links, Missing},
     parallel,
 };
-use serde_json::{json, Value};
+use serde::Serialize;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
     low_level::emulate_default_handler,
+};
+
+use super::{
+    output::{document, members, Count, Failure, Members, Named},
+    progress::Progress,
 };
 
 /// Which modules, and how to go about them.
@@ -51,15 +54,21 @@ pub(crate) struct Modules {
 /// How many modules at a time, and what to tell about them.
 #[derive(clap::Args)]
 pub(crate) struct How {
-    /// Modules to work on at once [default: one per processor]
+    /// Number of modules to process in parallel [default: one per processor]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
-    /// Say something about each module, not only of those named and of bad ones
+    /// Print a line for every module [default: for failures, and for files named on the command line]
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Print JSON
+    /// Print one JSON object, at the end
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
+    /// Print a JSON object for each module as soon as it is done, one in a line, and one with the counts
+    #[arg(long, conflicts_with = "json")]
+    json_lines: bool,
+    /// What there was to say before the first module.
+    #[arg(skip)]
+    warnings: Mutex<Vec<String>>,
 }
 
 /// How many modules may be open at a time.
@@ -76,30 +85,30 @@ pub(crate) struct Done {
     /// What is printed for it, without its name.
     pub(crate) text: String,
     /// What JSON has of it beside its path.
-    pub(crate) json: Value,
-    /// What it counts as in the summary, in words: "signed", "good".
-    pub(crate) count: &'static str,
+    pub(crate) facts: Members,
+    /// What it counts as in the summary.
+    pub(crate) count: Count,
     /// Whether it is as it should be.
     pub(crate) good: bool,
 }
 
 impl Done {
     /// It is as it should be.
-    pub(crate) fn good(count: &'static str, text: impl Into<String>, json: Value) -> Self {
+    pub(crate) fn good(count: Count, text: impl Into<String>, facts: &impl Serialize) -> Self {
         Done {
             text: text.into(),
-            json,
+            facts: members(facts),
             count,
             good: true,
         }
     }
 
     /// It is not.
-    pub(crate) fn bad(text: impl Into<String>, json: Value) -> Self {
+    pub(crate) fn bad(text: impl Into<String>, facts: &impl Serialize) -> Self {
         Done {
             text: text.into(),
-            json,
-            count: "bad",
+            facts: members(facts),
+            count: Count::Bad,
             good: false,
         }
     }
@@ -111,13 +120,35 @@ impl Modules {
         self.how.jobs()
     }
 
+    /// Whether JSON is wanted.
+    pub(crate) fn is_json(&self) -> bool {
+        self.how.is_json()
+    }
+
+    /// Says something that is no error, before the first module.
+    pub(crate) fn warn(&self, warning: &str) {
+        say(&format!("warning: {warning}"));
+        self.how.note(warning);
+    }
+
+    /// The same, of what is no reason to worry.
+    pub(crate) fn remark(&self, remark: &str) {
+        say(remark);
+        self.how.note(remark);
+    }
+
+    /// Whether none were asked for, by name or in a list.
+    pub(crate) fn is_default(&self) -> bool {
+        self.paths.is_empty() && self.files_from.is_none()
+    }
+
     /// The modules that were asked for, or, if none were, those below these directories.
     pub(crate) fn find_or(
         &self,
         usual: Vec<PathBuf>,
         links: Links,
     ) -> Result<Vec<Result<Found, Missing>>> {
-        if self.paths.is_empty() && self.files_from.is_none() {
+        if self.is_default() {
             return Ok(walk(&usual, links));
         }
         self.find(links)
@@ -126,7 +157,7 @@ impl Modules {
     /// The modules that were asked for.
     pub(crate) fn find(&self, links: Links) -> Result<Vec<Result<Found, Missing>>> {
         let Some(list) = &self.files_from else {
-            return Ok(walk(&self.paths, links));
+            return Ok(self.walk(&self.paths, links));
         };
         let end = if self.null { 0 } else { b'\n' };
         let mut octets = vec![];
@@ -146,7 +177,7 @@ impl Modules {
             .map(|line| PathBuf::from(OsString::from_vec(line.to_vec())));
         let typed: HashSet<&PathBuf> = self.paths.iter().collect();
         let all: Vec<PathBuf> = self.paths.iter().cloned().chain(listed).collect();
-        let found = walk(&all, links).into_iter();
+        let found = self.walk(&all, links).into_iter();
         let told = found.map(|found| {
             found.map(|found| Found {
                 given: found.given && typed.contains(&found.path),
@@ -154,6 +185,20 @@ impl Modules {
             })
         });
         Ok(told.collect())
+    }
+
+    /// [`walk`], with a word about links that lead to modules which are not among those.
+    fn walk(&self, paths: &[PathBuf], links: Links) -> Vec<Result<Found, Missing>> {
+        if links == Links::Leave {
+            for (link, target) in links_out(paths) {
+                self.warn(&format!(
+                    "{}: left, since it is a symbolic link to {}, which is in none of the directories that were named; name that as well",
+                    link.display(),
+                    target.display()
+                ));
+            }
+        }
+        walk(paths, links)
     }
 
     /// [`How::each`]; to find nothing is an error, unless there was a list, which may well be empty.
@@ -188,6 +233,16 @@ pub(crate) fn at_once(done: Option<(usize, Done)>) -> Vec<(usize, Result<Done>)>
 }
 
 impl How {
+    /// Whether JSON is wanted.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json || self.json_lines
+    }
+
+    fn note(&self, warning: &str) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(warning.to_owned());
+    }
+
     /// As many as were asked for, or there are processors, if they can open so many files.
     pub(crate) fn jobs(&self) -> Jobs {
         let wanted = self.jobs.unwrap_or_else(parallel::processors);
@@ -229,7 +284,8 @@ impl How {
             |at, result| match result {
                 Some(Ok(result)) => report.take(finish(Some((at, result)))),
                 Some(Err(error)) => report.take(vec![(at, Err(error))]),
-                None => report.take(vec![(at, Ok(Done::bad("", Value::Null)))]),
+                // Its error is said for it.
+                None => report.take(vec![(at, Ok(Done::bad("", &())))]),
             },
         );
         report.take(finish(None));
@@ -286,25 +342,31 @@ pub(crate) fn begun(result: Result<ExitCode>) -> ExitCode {
     })
 }
 
+/// What is printed at the end.
+#[derive(Serialize)]
+struct Summary<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modules: Option<&'a Vec<Members>>,
+    counts: &'a BTreeMap<Count, usize>,
+    left: usize,
+    warnings: &'a [String],
+}
+
 struct Report<'a> {
     options: &'a How,
     modules: &'a [Result<Found, Missing>],
     /// Came before their turn.
     waiting: BTreeMap<usize, Result<Done>>,
     next: usize,
-    counts: BTreeMap<&'static str, usize>,
+    counts: BTreeMap<Count, usize>,
     bad: usize,
-    objects: Vec<Value>,
+    objects: Vec<Members>,
     output: Output,
-    started: Instant,
-    /// Standard error is a terminal.
-    for_a_person: bool,
-    progress: ProgressBar,
+    progress: Progress,
 }
 
 impl<'a> Report<'a> {
     fn new(options: &'a How, modules: &'a [Result<Found, Missing>]) -> Self {
-        let style = ProgressStyle::with_template("{pos} of {len} modules [{wide_bar}] {eta}");
         Report {
             options,
             modules,
@@ -314,13 +376,7 @@ impl<'a> Report<'a> {
             bad: 0,
             objects: vec![],
             output: Output(Ok(())),
-            started: Instant::now(),
-            for_a_person: io::stderr().is_terminal(),
-            progress: ProgressBar::with_draw_target(
-                Some(modules.len() as u64),
-                ProgressDrawTarget::hidden(),
-            )
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+            progress: Progress::new(modules.len()),
         }
     }
 
@@ -330,14 +386,7 @@ impl<'a> Report<'a> {
             self.tell(self.next, done);
             self.next += 1;
         }
-        // What is over at once needs no bar.
-        if self.for_a_person
-            && self.progress.is_hidden()
-            && self.started.elapsed() > Duration::from_secs(1)
-        {
-            self.progress.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.progress.set_position(self.next as u64);
+        self.progress.set(self.next);
     }
 
     fn tell(&mut self, at: usize, done: Result<Done>) {
@@ -352,23 +401,28 @@ impl<'a> Report<'a> {
             Ok(done) => {
                 *self.counts.entry(done.count).or_default() += 1;
                 self.bad += usize::from(!done.good);
-                if !self.options.json && (given || self.options.verbose || !done.good) {
+                if !self.options.is_json() && (given || self.options.verbose || !done.good) {
                     let line = format!("{}: {}", path.display(), done.text);
-                    self.progress.suspend(|| self.output.line(&line));
+                    self.progress.clear();
+                    self.output.line(&line);
                 }
-                done.json
+                done.facts
             }
             Err(error) => {
-                *self.counts.entry("failed").or_default() += 1;
+                *self.counts.entry(Count::Failed).or_default() += 1;
                 self.bad += 1;
-                self.progress.suspend(|| complain(&error));
-                json!({ "error": format!("{error:#}") })
+                self.progress.clear();
+                complain(&error);
+                members(&Failure {
+                    error: format!("{error:#}"),
+                })
             }
         };
-        if let Some(object) = object.as_object_mut() {
-            object.insert("path".into(), json!(path.to_string_lossy()));
-        }
-        if self.options.json {
+        object.extend(members(&Named::new(path)));
+        if self.options.json_lines {
+            self.progress.clear();
+            self.output.line(&document(&object));
+        } else if self.options.json {
             self.objects.push(object);
         }
     }
@@ -379,14 +433,21 @@ impl<'a> Report<'a> {
             self.tell(at, done);
             self.next += 1;
         }
-        self.progress.finish_and_clear();
+        self.progress.clear();
         let left = self.modules.len() - self.next;
-        if self.options.json {
-            let report = json!({ "modules": self.objects, "counts": self.counts, "left": left });
-            self.output.line(&report.to_string());
+        if self.options.is_json() {
+            let warnings = self.options.warnings.lock();
+            let report = document(&Summary {
+                modules: (!self.options.json_lines).then_some(&self.objects),
+                counts: &self.counts,
+                left,
+                warnings: &warnings.unwrap_or_else(PoisonError::into_inner),
+            });
+            self.output.line(&report);
         } else if !self.counts.is_empty() {
             let counts = self.counts.iter();
-            let counts: Vec<_> = counts.map(|(what, n)| format!("{n} {what}")).collect();
+            let counts = counts.map(|(what, n)| format!("{n} {}", what.words()));
+            let counts: Vec<_> = counts.collect();
             self.output.line(&counts.join(", "));
         }
         if interrupted && left > 0 {

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Signing all modules of a build with a key that is gone afterwards, and that build's kernel
 //! trusting it.
@@ -21,6 +21,7 @@ use modsig_tools::{
     digest::{digest_by_name, message_digest},
     files::{self, Found, Stamp},
     generate::{name, Algorithm},
+    hex,
     image::{self, Area, List},
     loader::Loadable,
     module::{self, Module},
@@ -29,20 +30,21 @@ use modsig_tools::{
     platform::Host,
 };
 use openssl::{hash::hash, x509::X509};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
     build::{is_kernel_of, list, put_all, End},
-    replace::Sync,
+    output,
+    replace::Writing,
     report::{self, How},
 };
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The modules of a build: its modules.order, or directories with modules; may be repeated
+    /// The modules of the build: its modules.order, or directories with modules; may be repeated
     #[arg(long, required = true, value_name = "PATH")]
     modules: Vec<PathBuf>,
-    /// The kernel of that build, which gets the certificate
+    /// The kernel of that build, into which the certificate is written
     #[arg(long, value_name = "FILE")]
     vmlinux: PathBuf,
     /// Kind of key [default: p256, or rsa-2048 if the kernel has no ECDSA]
@@ -52,13 +54,13 @@ pub(crate) struct Arguments {
     /// Digest algorithm
     #[arg(long, default_value = "sha512", value_name = "NAME")]
     hash: String,
-    /// Take off signatures that are not from an earlier seal, and proofs
+    /// Also replace proofs, and signatures that are not from an earlier seal
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    sync: Sync,
+    writing: Writing,
     #[command(flatten)]
-    how: How,
+    pub(super) how: How,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -104,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             end,
         })
         .collect();
-    let (_, wrong) = put_all(&arguments.sync, &arguments.how, &put);
+    let (_, wrong) = put_all(&arguments.writing, &arguments.how, &put);
     ensure!(
         wrong < modules.len(),
         "no module could be written; nothing was done"
@@ -115,13 +117,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "{wrong} modules could not be written, and {} is as it was, so it does not take the others; seal again",
         arguments.vmlinux.display()
     );
-        area.write(&der, arguments.sync.waits())?;
+        area.write(&der, arguments.writing.waits())?;
         let (wrong, others) = verify_all(arguments, &modules, &der)?;
         if wrong > 0 {
             report::complain(&anyhow!("{wrong} modules are not taken; seal again"));
             return Ok(ExitCode::FAILURE);
         }
-        if arguments.how.verbose && !arguments.how.json {
+        if arguments.how.verbose && !arguments.how.is_json() {
             for found in &modules {
                 report::print(&format!("{}: sealed", found.path.display()))?;
             }
@@ -318,6 +320,17 @@ fn verify_all(arguments: &Arguments, modules: &[Found], der: &[u8]) -> Result<(u
     Ok((errors.len(), others))
 }
 
+/// What JSON has of it.
+#[derive(Serialize)]
+struct Sealed {
+    modules: usize,
+    algorithm: String,
+    /// Of the one-time key's certificate.
+    serial: String,
+    /// Certificates that the kernel trusts beside it.
+    others: usize,
+}
+
 /// Says what has become of it.
 fn tell(
     arguments: &Arguments,
@@ -326,21 +339,22 @@ fn tell(
     certificate: &X509,
     others: usize,
 ) -> Result<()> {
-    let serial = CertificateIds::new(certificate)?.serial;
-    let serial: String = serial.iter().map(|octet| format!("{octet:02x}")).collect();
+    let serial = hex::encode(&CertificateIds::new(certificate)?.serial);
     let algorithm = algorithm.name();
-    report::print(&if arguments.how.json {
-        let json = json!({
-            "modules": modules, "algorithm": algorithm, "serial": serial, "others": others,
-        });
-        json.to_string()
+    report::print(&if arguments.how.is_json() {
+        output::document(&Sealed {
+            modules,
+            algorithm,
+            serial,
+            others,
+        })
     } else {
         let also = match others {
             0 => String::new(),
             _ => format!(", which trusts {others} more (modsig certs)"),
         };
         format!(
-            "sealed: {modules} modules, key of {algorithm} gone; certificate {serial} in {}{also}",
+            "sealed: {modules} modules, {algorithm} key destroyed; certificate {serial} in {}{also}",
             arguments.vmlinux.display()
         )
     })

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::{
     borrow::Cow,
@@ -19,12 +19,13 @@ use modsig_tools::{
     module::{self, Module},
     signer::Signer,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
     manifest,
-    replace::{Batch, Replaced, Sync},
-    report::{self, Done, Modules},
+    output::{Count, Named},
+    replace::{Batch, DryRun, Replaced, Writing},
+    report::{Done, Modules},
 };
 
 #[derive(clap::Args)]
@@ -45,33 +46,35 @@ pub(crate) struct Arguments {
     /// File whose first line is the key's passphrase, or the token's PIN
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Carry these certificates in each signature, and the signer's own: for kernels that trust who has issued
-    /// them (PEM, any number in a file)
+    /// Put these certificates into each signature, with the signer's own, for kernels that trust only their
+    /// issuer (PEM, any number in a file)
     #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     chain: Option<PathBuf>,
-    /// Write the signed modules below this directory, leave the originals
+    /// Write signed copies below this directory, and leave the originals
     #[arg(long, value_name = "DIR")]
     dest_dir: Option<PathBuf>,
-    /// Write the signatures alone, each to MODULE.p7s, leave the modules
+    /// Write only the signatures, each to MODULE.p7s, and leave the modules
     #[arg(long)]
     detached: bool,
-    /// Leave modules alone that end with this key's signature already, and no other
+    /// Skip modules that already carry exactly this key's signature
     #[arg(long, conflicts_with_all = ["dest_dir", "detached"])]
     only_missing: bool,
-    /// Sign nothing; list the modules' digests in this file, for a signing service
+    /// Sign nothing, but write the modules' digests to this file, for a signing service
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "dest_dir", "detached", "only_missing"])]
     manifest: Option<PathBuf>,
-    /// Sign the digests that this file lists; MODULE.p7s of each goes below --dest-dir
+    /// Sign the digests in this file, and write each MODULE.p7s below --dest-dir
     #[arg(long, value_name = "FILE", requires = "dest_dir",
           conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached", "only_missing"])]
     from_manifest: Option<PathBuf>,
-    /// Let so many jobs use a key on a token at a time
+    /// Number of signing operations to run on a token in parallel
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
     #[command(flatten)]
-    sync: Sync,
+    writing: Writing,
     #[command(flatten)]
-    modules: Modules,
+    dry_run: DryRun,
+    #[command(flatten)]
+    pub(super) modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -84,15 +87,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let signer = signer(arguments, manifest.hash)?;
         // A key of ML-DSA says here that it cannot.
         signer.digest_of(&[])?;
-        let (modules, sync) = (&arguments.modules, &arguments.sync);
-        return manifest::sign(modules, sync, manifest, &signer, directory);
+        let (modules, writing) = (&arguments.modules, &arguments.writing);
+        return manifest::sign(modules, writing, manifest, &signer, directory);
     }
     let signer = signer(arguments, digest)?;
     let modules = arguments.modules.find(Links::Leave)?;
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
-    let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
+    let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
     arguments.modules.each(
         modules,
         |buffer, found| sign(arguments, &signer, buffer, found),
@@ -120,7 +123,7 @@ fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
         None => signer,
     };
     for warning in signer.warnings() {
-        report::say(&format!("warning: {warning}"));
+        arguments.modules.warn(warning);
     }
     Ok(signer.with_token_sessions(arguments.token_sessions))
 }
@@ -154,8 +157,17 @@ fn sign(
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
     if arguments.only_missing && opened.misplaced == 0 && signer.has_signed(&opened.file) {
-        let json = json!({ "signed": true, "replaced": 0 });
-        let done = Done::good("signed before", "signed before, left as it is", json);
+        let facts = Signed::new(true, 0, None);
+        let text = "signed before, left as it is";
+        let done = Done::good(Count::SignedBefore, text, &facts);
+        return Ok(Replaced { done, file: None });
+    }
+    if arguments.dry_run.dry_run {
+        let text = match replaced {
+            0 => "would be signed",
+            _ => "would be signed, its old signature replaced",
+        };
+        let done = Done::good(Count::ToBeSigned, text, &Signed::new(false, replaced, None));
         return Ok(Replaced { done, file: None });
     }
     let message = signer.message(module).with_context(named)?;
@@ -174,7 +186,7 @@ fn sign(
         (pending, destination, text)
     } else {
         let trailer = module::trailer(&message)?;
-        let parts = opened.packed(&[module, &message, &trailer])?;
+        let parts = opened.packed(&[module, &message, &trailer], arguments.writing.level)?;
         let mut text = "signed".to_owned();
         if replaced > 0 {
             text += ", its old signature replaced";
@@ -187,18 +199,34 @@ fn sign(
             (original.replace(&parts)?, path.clone(), text)
         }
     };
-    let json =
-        json!({ "signed": true, "replaced": replaced, "file": destination.to_string_lossy() });
+    let count = match replaced {
+        0 => Count::Signed,
+        _ => Count::SignedAgain,
+    };
+    let facts = Signed::new(true, replaced, Some(&destination));
     Ok(Replaced {
-        done: Done::good(
-            if replaced > 0 {
-                "signed again"
-            } else {
-                "signed"
-            },
-            text,
-            json,
-        ),
+        done: Done::good(count, text, &facts),
         file: Some(pending),
     })
+}
+
+/// What JSON has of a module that was signed, or would be.
+#[derive(Serialize)]
+pub(super) struct Signed {
+    signed: bool,
+    /// Signatures that it had.
+    replaced: usize,
+    /// What was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Named>,
+}
+
+impl Signed {
+    pub(super) fn new(signed: bool, replaced: usize, file: Option<&Path>) -> Self {
+        Signed {
+            signed,
+            replaced,
+            file: file.map(Named::new),
+        }
+    }
 }

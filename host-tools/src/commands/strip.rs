@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::process::ExitCode;
 
@@ -7,49 +7,65 @@ use modsig_tools::{
     files::{Found, Links},
     module::Module,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
-    replace::{Batch, Replaced, Sync},
+    output::Count,
+    replace::{Batch, DryRun, Replaced, Writing},
     report::{Done, Modules},
 };
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    sync: Sync,
+    writing: Writing,
     #[command(flatten)]
-    modules: Modules,
+    dry_run: DryRun,
+    #[command(flatten)]
+    pub(super) modules: Modules,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let modules = arguments.modules.find(Links::Leave)?;
-    let mut batch = Batch::new(&arguments.sync, arguments.modules.jobs());
-    arguments
-        .modules
-        .each(modules, strip, |stripped| batch.take(stripped))
+    let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
+    arguments.modules.each(
+        modules,
+        |buffer, found| strip(arguments, buffer, found),
+        |stripped| batch.take(stripped),
+    )
 }
 
-fn strip(buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
+/// What JSON has of a module.
+#[derive(Serialize)]
+struct Stripped {
+    /// Signatures that were taken off, or would be.
+    removed: usize,
+}
+
+fn strip(arguments: &Arguments, buffer: &mut Vec<u8>, found: &Found) -> Result<Replaced> {
     let path = &found.path;
     let original = found.read(buffer)?;
     let named = || path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
     let (module, count) = opened.unsigned().with_context(named)?;
     let count = count + opened.misplaced;
-    let json = json!({ "removed": count });
+    let facts = Stripped { removed: count };
     if count == 0 {
-        let done = Done::good("not signed", "was not signed", json);
+        let done = Done::good(Count::NotSigned, "was not signed", &facts);
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[module])?;
-    let pending = original.replace(&parts)?;
     let text = match count {
         1 => "stripped".to_owned(),
         several => format!("stripped of {several} signatures"),
     };
+    if arguments.dry_run.dry_run {
+        let done = Done::good(Count::ToBeStripped, format!("would be {text}"), &facts);
+        return Ok(Replaced { done, file: None });
+    }
+    let parts = opened.packed(&[module], arguments.writing.level)?;
+    let pending = original.replace(&parts)?;
     Ok(Replaced {
-        done: Done::good("stripped", text, json),
+        done: Done::good(Count::Stripped, text, &facts),
         file: Some(pending),
     })
 }

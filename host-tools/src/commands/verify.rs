@@ -1,13 +1,22 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use modsig::verify::{Error, Flags};
 use modsig_tools::{
     certificate::shown,
-    files::{self, Found, Links},
+    files::{self, Found, Links, Missing},
     image::{self, Evidence},
+    initramfs::Initramfs,
     keys,
     loader::{Loadable, Loader},
     machine::Machine,
@@ -16,20 +25,23 @@ use modsig_tools::{
     scene::Scene,
     signer::strip,
 };
-use serde_json::json;
+use serde::Serialize;
 
-use super::report::{self, Done, Modules};
+use super::{
+    output::{Count, Signer},
+    report::{self, Done, Modules},
+};
 
 #[derive(clap::Args)]
-#[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "running", "next"])))]
+#[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "initrd", "running", "next"])))]
 pub(crate) struct Arguments {
     /// Trusted certificates (PEM, any number in a file, or DER); may be repeated
     #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
-    /// Ask about this machine's running kernel: its keys, and how strict it is [default: all its modules]
+    /// Check against this machine's running kernel, its keys and its mode [default: all its modules]
     #[arg(long, conflicts_with_all = ["kernel", "next", "any_release", "platform_cert"])]
     running: bool,
-    /// Ask about a kernel that is installed, the newest one if none is named, as it would be after a reboot
+    /// Check against an installed kernel (the newest if none is named) as it would be after a reboot
     /// [default: all its modules]
     #[arg(long, value_name = "RELEASE", num_args = 0..=1, require_equals = true,
           conflicts_with_all = ["kernel", "any_release", "platform_cert"])]
@@ -37,10 +49,14 @@ pub(crate) struct Arguments {
     /// With --running or --next: where the machine's files are (/proc, /sys, /boot, /lib/modules)
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// Trust and refuse what this kernel image has built in (vmlinux, bzImage, Image, EFI zboot)
+    /// Check against this kernel image, with what is built into it (vmlinux, bzImage, Image, EFI zboot, UKI)
     #[arg(long, value_name = "IMAGE")]
     kernel: Option<PathBuf>,
-    /// The firmware's certificates, asked when no other is known
+    /// Check the modules in this initramfs, or in that of a unified kernel image (UKI); may be repeated
+    /// [default with --running and --next: the initramfs of that kernel, too, if no modules are named]
+    #[arg(long, value_name = "FILE")]
+    initrd: Vec<PathBuf>,
+    /// Certificates of the .platform keyring (UEFI db), consulted last
     #[arg(long, value_name = "FILE")]
     platform_cert: Vec<PathBuf>,
     /// Revoked certificates
@@ -49,15 +65,15 @@ pub(crate) struct Arguments {
     /// Do not count an unsigned module as bad
     #[arg(long)]
     allow_unsigned: bool,
-    /// Count as bad what a kernel in this mode would not load [default: what has no good signature;
-    /// with --running and --next, the mode that the machine is in]
+    /// Fail for what a kernel in this mode would not load [default: whatever has no good signature; with
+    /// --running and --next: the machine's own mode]
     #[arg(long, value_enum)]
     mode: Option<Strictness>,
-    /// Do not look at which kernel a module is built for, only at its signature
+    /// Check the signature only, not which kernel a module is built for
     #[arg(long, requires = "kernel")]
     any_release: bool,
     #[command(flatten)]
-    modules: Modules,
+    pub(super) modules: Modules,
 }
 
 /// How strict a kernel is, on the command line.
@@ -94,6 +110,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
     let (mut loader, mut modes) = (None, vec![]);
     let mut paths = vec![];
+    let mut initrds = vec![];
+    for (at, path) in arguments.initrd.iter().enumerate() {
+        if !arguments.initrd[..at].contains(path) {
+            initrds.push(Initramfs::open(path)?);
+        }
+    }
     if arguments.running || arguments.next.is_some() {
         let machine = Machine::new(&arguments.root);
         let scene = match &arguments.next {
@@ -101,9 +123,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Some(release) => Scene::next(&machine, release.as_deref())?,
         };
         for line in &scene.unknown {
-            report::say(&format!("not known: {line}"));
+            arguments.modules.remark(&format!("not known: {line}"));
         }
         paths.push(machine.modules(&scene.installed));
+        if arguments.modules.is_default() && initrds.is_empty() {
+            initrds.extend(initramfs_of(
+                &machine,
+                &scene.installed,
+                &arguments.modules,
+            )?);
+        }
         (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
     } else {
         ensure!(
@@ -148,15 +177,90 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         modes,
         allow_unsigned: arguments.allow_unsigned,
     };
-    let modules = arguments.modules.find_or(paths, Links::Follow)?;
-    arguments
+    // Without --running and --next no others are meant if none are named.
+    let mut modules = arguments.modules.find_or(paths, Links::Follow)?;
+    let mut inside = HashMap::new();
+    for initrd in &mut initrds {
+        if initrd.modules.is_empty() && initrd.broken.is_none() {
+            let path = initrd.path().display();
+            arguments
+                .modules
+                .remark(&format!("{path}: no modules in it"));
+        }
+        let broken = initrd.broken.take().map(|error| Missing {
+            path: initrd.path().to_path_buf(),
+            error,
+        });
+        let contents = Arc::new(initrd.contents()?);
+        for (number, path) in initrd.names().into_iter().enumerate() {
+            let mut found = Found::file(&path);
+            found.given = false;
+            modules.push(Ok(found));
+            inside.insert(path, (contents.clone(), number));
+        }
+        modules.extend(broken.map(Err));
+    }
+    let stale = AtomicBool::new(false);
+    let code = arguments
         .modules
         .each_alone(modules, |buffer, Found { path, .. }| {
-            files::read_into(path, buffer)?;
             let named = || path.display().to_string();
+            let place = inside.get(path);
+            match place {
+                Some((contents, number)) => contents.read(*number, buffer).with_context(named)?,
+                None => drop(files::read_into(path, buffer)?),
+            }
             let opened = Module::open(buffer).with_context(named)?;
-            verify(&judge, &opened).with_context(named)
-        })
+            let done = verify(&judge, &opened).with_context(named)?;
+            if place.is_some() && !done.good {
+                stale.store(true, Ordering::Relaxed);
+            }
+            Ok(done)
+        })?;
+    if stale.into_inner() {
+        report::say(COPIES);
+    }
+    Ok(code)
+}
+
+/// What those ask who have signed their modules.
+const COPIES: &str = "an initramfs has copies of modules, made when it was made: once those in /lib/modules are good, make it again \
+     (update-initramfs -u -k RELEASE, dracut --force --kver RELEASE, or mkinitcpio -P)";
+
+/// The initramfs that belongs to a kernel of this machine, if it can be read.
+fn initramfs_of(machine: &Machine, release: &str, modules: &Modules) -> Result<Option<Initramfs>> {
+    let Some(path) = machine.initramfs(release) else {
+        return Ok(None);
+    };
+    match std::fs::File::open(&path) {
+        Ok(_) => {
+            modules.remark(&format!("{}: checked, too", path.display()));
+            Initramfs::open(&path).map(Some)
+        }
+        Err(error) => {
+            let path = path.display();
+            modules.warn(&format!(
+                "{path}: not checked, since it cannot be read: {error}"
+            ));
+            Ok(None)
+        }
+    }
+}
+
+/// What JSON has of a module.
+#[derive(Serialize)]
+struct Verified {
+    /// The signature is good, and nothing else keeps the module from loading.
+    good: bool,
+    /// Why not.
+    reason: Option<String>,
+    signer: Option<Signer>,
+    /// It is good for its proof, not for a signature.
+    by_hash: bool,
+    /// What becomes of it in each mode: "loads", "loads, taints", or the error's name.
+    permissive: &'static str,
+    enforcing: &'static str,
+    lockdown: &'static str,
 }
 
 fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
@@ -205,10 +309,15 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
             "\n  permissive: {permissive}; enforcing: {enforcing}; locked down: {lockdown}"
         );
     }
-    let json = json!({
-        "good": reason.is_none(), "reason": reason, "signer": signer, "by_hash": by_hash,
-        "permissive": permissive, "enforcing": enforcing, "lockdown": lockdown,
-    });
+    let facts = Verified {
+        good: reason.is_none(),
+        reason,
+        signer: checked.signer.as_ref().map(Signer::new),
+        by_hash,
+        permissive,
+        enforcing,
+        lockdown,
+    };
     let outcome_in = |mode: &Mode| match mode {
         Mode::Permissive => permissive,
         Mode::Enforcing => enforcing,
@@ -220,17 +329,17 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
             .all(|mode| outcome_in(mode).starts_with("loads"))
     };
     Ok(match checked.result {
-        _ if unloadable.is_some() => Done::bad(text, json),
+        _ if unloadable.is_some() => Done::bad(text, &facts),
         Err(_) if !judge.modes.is_empty() => match all_load(&judge.modes) {
-            true => Done::good("taints", text, json),
-            false => Done::bad(text, json),
+            true => Done::good(Count::Taints, text, &facts),
+            false => Done::bad(text, &facts),
         },
-        Ok(()) => Done::good("good", text, json),
-        Err(Error::Unsigned) if judge.allow_unsigned => Done::good("unsigned", text, json),
+        Ok(()) => Done::good(Count::Good, text, &facts),
+        Err(Error::Unsigned) if judge.allow_unsigned => Done::good(Count::Unsigned, text, &facts),
         Err(Error::Unsigned) => Done {
-            count: "unsigned",
-            ..Done::bad(text, json)
+            count: Count::Unsigned,
+            ..Done::bad(text, &facts)
         },
-        Err(_) => Done::bad(text, json),
+        Err(_) => Done::bad(text, &facts),
     })
 }

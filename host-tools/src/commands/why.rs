@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::{
     fmt::Display,
@@ -25,7 +25,7 @@ use openssl::{
 };
 use serde_json::json;
 
-use super::report;
+use super::{output, report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     root: PathBuf,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -63,12 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         answer.needs(&needed, about(&needed, &scene)?);
     }
     let text = if arguments.json {
-        json!({
+        output::document(&json!({
             "path": path.to_string_lossy(), "loads": answer.loads, "verdict": answer.verdict,
             "reason": answer.reason, "signer": answer.signer, "findings": answer.findings,
             "remedies": answer.remedies, "machine": scene.machine, "unknown": scene.unknown,
-        })
-        .to_string()
+        }))
     } else {
         let mut text = format!("{}: {}", path.display(), answer.verdict);
         for (title, all) in [

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Module files: finding and reading them, and replacing them so that at any moment either the old
 //! or the new one is there, whole.
@@ -24,10 +24,10 @@ pub use self::{
     place::Place,
     read::{read, read_into, Original},
     replace::Pending,
-    walk::{is_module_name, walk, Found, Links, Missing},
+    walk::{is_module_name, links_out, walk, Found, Links, Missing},
 };
 
-const CHANGED: &str = "somebody else changed it meanwhile; nothing was done, try again";
+const CHANGED: &str = "changed by another process meanwhile; left as it is, run modsig again";
 
 /// What tells that a file is still the one it was: when its content and when anything of it was
 /// changed, and device, number and size.

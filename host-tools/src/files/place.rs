@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Where files are: directories that are held by a descriptor, and names in them. Whoever may rename
 //! what is on the way can lead nobody elsewhere then.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! New files, whole before they take their names.
 
@@ -418,7 +418,7 @@ impl Temporary {
             }
         }
         bail!(
-            "somebody else changed it meanwhile, again and again; what was there last is now {}",
+            "changed by another process again and again; what was there last is now {}",
             self.place.path().with_file_name(&self.name).display()
         )
     }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Which files are meant.
 
@@ -96,6 +96,28 @@ pub fn is_module_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let endings: [&[u8]; 4] = [b".ko", b".ko.gz", b".ko.xz", b".ko.zst"];
     endings.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Symbolic links to modules below these directories that [`Links::Leave`] leaves, though what they point
+/// to is nowhere below them, as those in `weak-updates`. Each with where it points to.
+pub fn links_out(paths: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+    let asked: Vec<PathBuf> = paths
+        .iter()
+        .filter_map(|path| fs::canonicalize(path).ok())
+        .collect();
+    let is_asked = |target: &PathBuf| asked.iter().any(|path| target.starts_with(path));
+    let entries = paths
+        .iter()
+        .flat_map(|path| walkdir::WalkDir::new(path).min_depth(1).sort_by_file_name());
+    let links = entries
+        .flatten()
+        .filter(|entry| entry.path_is_symlink() && is_module_name(entry.path()));
+    links
+        .filter_map(|link| {
+            let target = fs::canonicalize(link.path()).ok()?;
+            (target.is_file() && !is_asked(&target)).then(|| (link.into_path(), target))
+        })
+        .collect()
 }
 
 /// The files that these paths stand for: files themselves, and the modules below directories, in

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The Merkle tree over a build's modules, of which the kernel holds the root and each module its
 //! proof ([`modsig::verify::merkle`] says what they are).

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What is remembered of the modules of a build from one run to the next, in a file beside vmlinux:
 //! which proof each has, and which need not be read again.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Files in which a kernel is shipped or loaded, and others that are taken for one: each is told by how it begins,
 //! with the command that takes the kernel out.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! ELF files (`include/uapi/linux/elf.h`) of any machine: a kernel's parts in memory, its symbols, and
 //! where its sections are.

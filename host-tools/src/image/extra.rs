@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The area for one more certificate at the end of the list of trusted ones
 //! (`CONFIG_SYSTEM_EXTRA_CERTIFICATE`, `certs/system_certificates.S`): writing one into a vmlinux, as
@@ -154,4 +154,4 @@ impl Area {
     }
 }
 
-const DAMAGED: &str = "its symbols, the numbers behind the area for the certificate and its list of certificates do not fit together; build it again";
+const DAMAGED: &str = "its symbols, the size fields behind the area for the certificate, and its list of certificates disagree; build it again";

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The lists in a kernel: `certs/system_certificates.S`, `certs/revocation_certificates.S`,
 //! `certs/blacklist_hashes.c`.

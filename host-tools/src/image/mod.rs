@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Kernel images: which certificates are built in, which of them are revoked, which hashes are
 //! refused; and the root over the hashes of the build's modules. A vmlinux can be given that root,

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Writing into a vmlinux, in place: it is large, and boot images are made of it right afterwards.
 

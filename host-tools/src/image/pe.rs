@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! EFI programs (PE): the kernels that are some, and unified kernel images, which have a kernel, its
 //! initramfs and more in their sections.

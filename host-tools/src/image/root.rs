@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The root over the hashes of a build's modules (`rust/modsig/sys/root.rs`): finding it in any
 //! image, writing it into a vmlinux.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! ML-DSA without OpenSSL, whose versions in use mostly do not have it: keys, certificates and
 //! signatures for the test kernels, and the answer that the kernel's own implementation is to give.

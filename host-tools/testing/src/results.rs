@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The files that runs leave in `build`: written whole, with a stamp of when and of which sources;
 //! and that of the figures of `make bench`.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A vmlinux and modules, as small as they can be: what a linker would make of the kernel's
 //! `certs/system_certificates.S`, put together here so that no tool chain is needed.

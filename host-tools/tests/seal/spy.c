@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * Looks into the process that has the key: preloaded into modsig, it tells the test what OpenSSL
  * has made a key of, and stops the process so that the test can look at its memory.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `cost`: what checking a module costs with the Rust verifier, with the C one, and by hashes (`make
 //! bench`).

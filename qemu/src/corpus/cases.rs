@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The case tables (`cases.toml`, `hashes.toml`, `platform.toml`, `ima.toml`).
 

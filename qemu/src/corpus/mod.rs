@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The files that are inserted: the cases of the tables, each made by its recipe, and the thousands
 //! that two verifiers are compared by.

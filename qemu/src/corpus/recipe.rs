@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Makes the file of a case: starts with a module that nobody has signed and follows the recipe's
 //! steps.
@@ -333,7 +333,7 @@ impl Pantry {
             ["strip"] => dish.file = Some(proofs::strip(dish.file()?)?),
             ["unsign"] => dish.file = Some(signer::strip(dish.file()?).0.to_vec()),
             ["appraise", key] => dish.label = Some(self.label(dish.file()?, key)?),
-            ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?)?),
+            ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?, None)?),
             // What there is becomes the content of another file.
             ["wrap"] => {
                 *dish = Dish {

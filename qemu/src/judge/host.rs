@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The test kernels' keys and ways on the host, so that the kernel's own code can be asked there.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What should come of a file: by the tables, by the kernel's code on the host, and by another
 //! kernel.

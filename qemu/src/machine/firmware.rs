@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! UEFI firmware, and what its variables say of keys: `db` whom to trust, `dbx` whom and what not.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Kernel images with another root of module hashes, so that a kernel that was built once takes
 //! whatever files are to be measured.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Gives thousands of files to the verifier in C and to the one in Rust, in every mode, and says
 //! where they differ.

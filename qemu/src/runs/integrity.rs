@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What decides beside the verifier: keys that only the firmware has, and IMA. The kernel with modsig
 //! (flavour `hashes-integrity`) is held against the unmodified one (`c-integrity`).

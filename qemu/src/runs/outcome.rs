@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What came of a run, in few words, in a file that `make report` reads. The boots of the tables
 //! leave more ([`crate::record`]).

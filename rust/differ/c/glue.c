@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * The rest of the kernel, as far as its C verifier calls it: keyrings are lists, and what crypto
  * says is for the program to say (struct differ_ops).  At the end is what the program calls.

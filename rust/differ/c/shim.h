@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * What the kernel's C verifier takes from the rest of the kernel, for a program in user space.
  * scripts/tools/differ includes it in front of each source file, and puts an empty header in the

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The C verifier: a library that `scripts/tools/differ` builds, and both sides' way to keyrings and
 //! cryptography. All `unsafe` of this program.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The reasons for which this verifier may be stricter than C, as `Documentation/differences.md` has
 //! them; read as `qemu` does for `make compare`.

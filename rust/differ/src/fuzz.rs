@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What a fuzzer that is guided by the coverage of both sides changes: a message, in the world of one
 //! that [`generate::case`] makes.

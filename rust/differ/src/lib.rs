@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The C verifier of a kernel tree and this one, asked about the same modules in the same world: the
 //! same keys, digests and signatures.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Asks the C verifier of a kernel tree and this one about the same modules, in the same world: the
 //! same keys, digests and signatures.

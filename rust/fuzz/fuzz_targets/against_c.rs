@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The whole of the verifier, held against the C verifiers that it stands for: guided by the coverage
 //! of both sides. `scripts/tools/fuzz` builds the C verifiers for it.

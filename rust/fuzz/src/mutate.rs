@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Changes inputs so that they stay DER: random bytes seldom have lengths that fit, and an input
 //! of which the outermost length is wrong tests nothing else.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! KUnit tests: signatures that are known to be good, and what may not be taken for one, by the
 //! running kernel's own crypto.

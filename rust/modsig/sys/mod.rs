@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What the verifier needs of the kernel: all `unsafe` and all `bindings` but for the entry point.
 //!

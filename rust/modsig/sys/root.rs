@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The root of the tree of module hashes, which is written into the finished vmlinux: its section
 //! is all that `modsig hashes` knows of the kernel.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The algorithms that a signature may name: those of the kernel's
 //! `crypto/asymmetric_keys/pkcs7_parser.c`.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The signature message: a CMS SignedData (RFC 5652 section 5), as far as module signatures have
 //! it.

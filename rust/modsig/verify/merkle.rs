@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Modules that a kernel knows by their hashes, without any key: it holds the root of a Merkle
 //! tree, and each module of its build has the proof appended that it is a leaf.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Distinguished names (RFC 5280 section 4.1.2.4): whether one is well formed, and how to show it
 //! to a person.

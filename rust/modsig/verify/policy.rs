@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What is done with a module, once it is known what its signature is worth
 //! (`module_sig_check()` of `kernel/module/signing.c`).

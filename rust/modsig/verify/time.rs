@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Points in time as certificates and signed attributes have them (RFC 5280 section 4.1.2.5).
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What stands at the end of a signed module: message, `struct module_signature`, marker
 //! (`include/linux/module_signature.h`).

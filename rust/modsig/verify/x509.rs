@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Certificates (RFC 5280 section 4.1), as far as a chain of signatures needs them: who it is,
 //! whose key it holds, who has signed it.

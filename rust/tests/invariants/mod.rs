@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! What must hold for every input, whatever is in it. The fuzz targets and the replay of their
 //! corpus call the same functions; each panics if something does not hold.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `ml-dsa-keys DIRECTORY`: the keys of `scripts/build/keys` that OpenSSL may not be able to make. Not
 //! a command of the harness, because the first kernel waits for it.

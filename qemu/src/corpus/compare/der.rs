@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! DER as a tree that can be changed and written again, with wrong lengths where that is wanted.
 

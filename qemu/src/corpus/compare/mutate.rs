@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Seeded changes to a good message, one element at a time. In most of them the lengths of what
 //! is around the element are set right again, so that the inner parsers come to see it.

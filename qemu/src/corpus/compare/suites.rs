@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Files of public test suites (`scripts/get/vectors`): messages as a module's signature, certificates
 //! in a message that is good otherwise.

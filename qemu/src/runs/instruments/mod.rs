@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The verifier in a kernel that watches itself (flavour `debug`): what `guest/instruments.c` is
 //! told to do, and what its answers and the kernel's own reports mean.

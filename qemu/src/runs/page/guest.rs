@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The guest of a page: a shell, kmod, keyctl, and what is in the directory that is its root.
 

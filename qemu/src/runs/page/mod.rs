@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Follows the pages of `Documentation/scenarios`, each from its configuration to a boot in which
 //! the right modules load and the wrong ones do not.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What stands around a message, how the file is given to the kernel, and files that were altered: classes 19 to 21.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Messages that are cut off or have lengths, tags or fields that they may not have: classes 1 to 7.
 

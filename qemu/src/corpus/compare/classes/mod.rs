@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The classes in which such verifiers have failed, case by case: what is wrong with each file is
 //! in its name. Class 22 is that of a mode which does not exist yet. Class 23, every error number
