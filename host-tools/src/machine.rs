@@ -385,6 +385,17 @@ impl Machine {
         paths.find(|path| path.is_file())
     }
 
+    /// The initramfs of a release, where distributions put it.
+    pub fn initramfs(&self, release: &str) -> Option<PathBuf> {
+        let paths = [
+            format!("/boot/initrd.img-{release}"),
+            format!("/boot/initramfs-{release}.img"),
+            format!("/boot/initrd-{release}"),
+        ];
+        let mut paths = paths.iter().map(|path| self.path(path));
+        paths.find(|path| path.is_file())
+    }
+
     /// The files of the modules that `modprobe` loads in front of this one, the first one first.
     pub fn needed_by(&self, release: &str, module: &Path) -> Vec<PathBuf> {
         let directory = self.path(&format!("/lib/modules/{release}"));

@@ -143,13 +143,18 @@ impl Modules {
         self.how.note(remark);
     }
 
+    /// Whether none were asked for, by name or in a list.
+    pub(crate) fn is_default(&self) -> bool {
+        self.paths.is_empty() && self.files_from.is_none()
+    }
+
     /// The modules that were asked for, or, if none were, those below these directories.
     pub(crate) fn find_or(
         &self,
         usual: Vec<PathBuf>,
         links: Links,
     ) -> Result<Vec<Result<Found, Missing>>> {
-        if self.paths.is_empty() && self.files_from.is_none() {
+        if self.is_default() {
             return Ok(walk(&usual, links));
         }
         self.find(links)

@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use modsig::verify::{Error, Flags};
 use modsig_tools::{
     certificate::shown,
-    files::{self, Found, Links},
+    files::{self, Found, Links, Missing},
     image::{self, Evidence},
+    initramfs::Initramfs,
     keys,
     loader::{Loadable, Loader},
     machine::Machine,
@@ -24,7 +33,7 @@ use super::{
 };
 
 #[derive(clap::Args)]
-#[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "running", "next"])))]
+#[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "initrd", "running", "next"])))]
 pub(crate) struct Arguments {
     /// Trusted certificates (PEM, any number in a file, or DER); may be repeated
     #[arg(long, value_name = "FILE")]
@@ -40,9 +49,13 @@ pub(crate) struct Arguments {
     /// With --running or --next: where the machine's files are (/proc, /sys, /boot, /lib/modules)
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// Check against this kernel image, with what is built into it (vmlinux, bzImage, Image, EFI zboot)
+    /// Check against this kernel image, with what is built into it (vmlinux, bzImage, Image, EFI zboot, UKI)
     #[arg(long, value_name = "IMAGE")]
     kernel: Option<PathBuf>,
+    /// Check the modules in this initramfs, or in that of a unified kernel image (UKI); may be repeated
+    /// [default with --running and --next: the initramfs of that kernel, too, if no modules are named]
+    #[arg(long, value_name = "FILE")]
+    initrd: Vec<PathBuf>,
     /// Certificates of the .platform keyring (UEFI db), consulted last
     #[arg(long, value_name = "FILE")]
     platform_cert: Vec<PathBuf>,
@@ -97,6 +110,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
     let (mut loader, mut modes) = (None, vec![]);
     let mut paths = vec![];
+    let mut initrds = vec![];
+    for (at, path) in arguments.initrd.iter().enumerate() {
+        if !arguments.initrd[..at].contains(path) {
+            initrds.push(Initramfs::open(path)?);
+        }
+    }
     if arguments.running || arguments.next.is_some() {
         let machine = Machine::new(&arguments.root);
         let scene = match &arguments.next {
@@ -107,6 +126,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             arguments.modules.remark(&format!("not known: {line}"));
         }
         paths.push(machine.modules(&scene.installed));
+        if arguments.modules.is_default() && initrds.is_empty() {
+            initrds.extend(initramfs_of(
+                &machine,
+                &scene.installed,
+                &arguments.modules,
+            )?);
+        }
         (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
     } else {
         ensure!(
@@ -151,15 +177,74 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         modes,
         allow_unsigned: arguments.allow_unsigned,
     };
-    let modules = arguments.modules.find_or(paths, Links::Follow)?;
-    arguments
+    // Without --running and --next no others are meant if none are named.
+    let mut modules = arguments.modules.find_or(paths, Links::Follow)?;
+    let mut inside = HashMap::new();
+    for initrd in &mut initrds {
+        if initrd.modules.is_empty() && initrd.broken.is_none() {
+            let path = initrd.path().display();
+            arguments
+                .modules
+                .remark(&format!("{path}: no modules in it"));
+        }
+        let broken = initrd.broken.take().map(|error| Missing {
+            path: initrd.path().to_path_buf(),
+            error,
+        });
+        let contents = Arc::new(initrd.contents()?);
+        for (number, path) in initrd.names().into_iter().enumerate() {
+            let mut found = Found::file(&path);
+            found.given = false;
+            modules.push(Ok(found));
+            inside.insert(path, (contents.clone(), number));
+        }
+        modules.extend(broken.map(Err));
+    }
+    let stale = AtomicBool::new(false);
+    let code = arguments
         .modules
         .each_alone(modules, |buffer, Found { path, .. }| {
-            files::read_into(path, buffer)?;
             let named = || path.display().to_string();
+            let place = inside.get(path);
+            match place {
+                Some((contents, number)) => contents.read(*number, buffer).with_context(named)?,
+                None => drop(files::read_into(path, buffer)?),
+            }
             let opened = Module::open(buffer).with_context(named)?;
-            verify(&judge, &opened).with_context(named)
-        })
+            let done = verify(&judge, &opened).with_context(named)?;
+            if place.is_some() && !done.good {
+                stale.store(true, Ordering::Relaxed);
+            }
+            Ok(done)
+        })?;
+    if stale.into_inner() {
+        report::say(COPIES);
+    }
+    Ok(code)
+}
+
+/// What those ask who have signed their modules.
+const COPIES: &str = "an initramfs has copies of modules, made when it was made: once those in /lib/modules are good, make it again \
+     (update-initramfs -u -k RELEASE, dracut --force --kver RELEASE, or mkinitcpio -P)";
+
+/// The initramfs that belongs to a kernel of this machine, if it can be read.
+fn initramfs_of(machine: &Machine, release: &str, modules: &Modules) -> Result<Option<Initramfs>> {
+    let Some(path) = machine.initramfs(release) else {
+        return Ok(None);
+    };
+    match std::fs::File::open(&path) {
+        Ok(_) => {
+            modules.remark(&format!("{}: checked, too", path.display()));
+            Initramfs::open(&path).map(Some)
+        }
+        Err(error) => {
+            let path = path.display();
+            modules.warn(&format!(
+                "{path}: not checked, since it cannot be read: {error}"
+            ));
+            Ok(None)
+        }
+    }
 }
 
 /// What JSON has of a module.

@@ -8,7 +8,13 @@ use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 
-use super::{check_piece, elf::Linked, lists, patch::Patch, Source};
+use super::{
+    check_piece,
+    elf::Linked,
+    lists,
+    patch::{is_for, Patch},
+    Source,
+};
 
 /// A vmlinux that a certificate can be written into.
 #[derive(Debug)]
@@ -43,6 +49,7 @@ impl Area {
         let linked = Linked::read(file)?.context(
             "it was stripped, and nothing but its symbols says where the area for the certificate is; give the vmlinux that was built",
         )?;
+        is_for(linked.machine())?;
         ensure!(
             linked.symbol("linux_banner").is_some(),
             "not a kernel, by its symbols; give the vmlinux that was built"

@@ -7,10 +7,21 @@ use std::io::Read;
 use anyhow::{bail, ensure, Context, Result};
 use liblzma::stream::Stream;
 
-use super::{elf, Kernel, Machine, Segment, Source, LIMIT};
+use memchr::memmem;
+use object::elf::{EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_RISCV, EM_S390};
 
-/// More layers than an image has: EFI image, compression, Image.
-const DEPTH: usize = 5;
+use super::{
+    banners, containers, elf,
+    pe::{Program, IMAGE_FILE_MACHINE_LOONGARCH64},
+    Kernel, Segment, Source, LIMIT,
+};
+use crate::{
+    loader::Machine,
+    lz4::{self, Lz4},
+};
+
+/// More layers than an image has: unified kernel image, EFI image, compression, Image.
+const DEPTH: usize = 6;
 /// What the head of an image is told by.
 const HEAD: u64 = 0x1000;
 /// Memory that a decompressor may take for what it looks back at.
@@ -33,7 +44,16 @@ pub(super) fn unpack(source: &dyn Source, names: &mut Vec<&'static str>) -> Resu
     let has = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
     if has(0, elf::MAGIC) {
         names.push("ELF");
-        elf::read(source)
+        let kernel = elf::read(source)?;
+        if banners(&kernel.segments).is_empty() {
+            // A program that unpacks a kernel, as those of PowerPC and MIPS are.
+            for segment in &kernel.segments {
+                if let Some(payload) = payload(&segment.octets, names)? {
+                    return elf_or_flat(&payload, kernel.machine, names);
+                }
+            }
+        }
+        Ok(kernel)
     } else if has(0x1fe, b"\x55\xaa") && has(0x202, b"HdrS") {
         names.push("bzImage");
         let payload = bz_image(source, &head, names).context("x86 bzImage")?;
@@ -41,6 +61,26 @@ pub(super) fn unpack(source: &dyn Source, names: &mut Vec<&'static str>) -> Resu
     } else if has(0x38, b"ARM\x64") {
         names.push("Image");
         arm64(source, &head)
+    } else if has(0x30, b"RISCV\0\0\0") || has(0x38, b"RSC\x05") {
+        names.push("Image");
+        // Where it is loaded tells how wide its addresses are (arch/riscv/kernel/head.S).
+        let is_64 = u32_at(&head, 8) != Some(0x40_0000);
+        flat(source, little_endian(EM_RISCV, is_64))
+    } else if has(0x24, &ZIMAGE.to_le_bytes()) || has(0x24, &ZIMAGE.to_be_bytes()) {
+        names.push("zImage");
+        let machine = Machine {
+            is_big_endian: has(0x24, &ZIMAGE.to_be_bytes()),
+            ..little_endian(EM_ARM, false)
+        };
+        let payload = payload(&source.whole()?, names).context("32-bit ARM zImage")?;
+        let payload = payload.context(format!("32-bit ARM zImage: {UNKNOWN_PAYLOAD}"))?;
+        elf_or_flat(&payload, machine, names)
+    } else if source
+        .piece(S390_MARK.0, S390_MARK.1.len() as u64)
+        .is_ok_and(|mark| mark == S390_MARK.1)
+    {
+        names.push("bzImage");
+        s390(source.whole()?, names).context("s390x bzImage")
     } else if has(0, b"MZ") && has(4, b"zimg") {
         names.push("EFI zboot");
         let payload = zboot(source, &head, names).context("EFI zboot image")?;
@@ -49,17 +89,127 @@ pub(super) fn unpack(source: &dyn Source, names: &mut Vec<&'static str>) -> Resu
         names.push(format.name());
         let content = format.unpack(&source.whole()?)?;
         unpack(&content, names)
-    } else if has(0x30, b"RISCV\0\0\0") {
-        bail!("an image for RISC-V; only x86_64 and arm64 are understood")
+    } else if let Some(what) = containers::told(&head) {
+        bail!(what)
     } else if has(0, b"MZ") {
-        bail!(
-            "an EFI program, but not a kernel image for x86_64 or arm64; of a unified kernel image give the kernel in it: objcopy -O binary --only-section=.linux FILE vmlinuz"
-        )
+        efi(source, &head, names)
     } else {
         bail!(
-            "not a kernel image that is understood: vmlinux, bzImage, arm64 Image, Image.gz, EFI zboot (vmlinuz.efi)"
+            "not a kernel image that is understood: vmlinux, bzImage, zImage, Image, Image.gz, EFI zboot (vmlinuz.efi), unified kernel image"
         )
     }
+}
+
+/// At 0x24 of 32-bit ARM's zImage (arch/arm/boot/compressed/head.S).
+const ZIMAGE: u32 = 0x016f_2818;
+/// In s390x's (arch/s390/boot/head.S), and where.
+const S390_MARK: (u64, &[u8]) = (0x10008, b"S390EP");
+const UNKNOWN_PAYLOAD: &str = "the kernel in it is packed in a way that is not known; unpack it with the kernel's source, and give the vmlinux";
+
+fn little_endian(number: u16, is_64: bool) -> Machine {
+    Machine {
+        number,
+        is_64,
+        is_big_endian: false,
+    }
+}
+
+/// A flat image: one part from the first byte on.
+fn flat(source: &dyn Source, machine: Machine) -> Result<Kernel> {
+    Ok(Kernel {
+        machine,
+        segments: vec![Segment {
+            address: 0,
+            octets: source.whole()?,
+        }],
+        symbols: None,
+    })
+}
+
+/// An EFI program that is not known by its first bytes alone.
+fn efi(source: &dyn Source, head: &[u8], names: &mut Vec<&'static str>) -> Result<Kernel> {
+    let program = Program::read(source).context(
+        "a program for DOS or EFI whose headers are damaged, or not there; give a kernel image",
+    )?;
+    let kernel = program.sections(".linux").next();
+    if let Some(place) = kernel {
+        names.push("UKI");
+        let kernel = source.piece(place.start, place.end - place.start);
+        let kernel = kernel.context("unified kernel image: the section .linux")?;
+        return unpack(&kernel, names);
+    }
+    // What an EFI zboot image has in it: the head says that it is Linux (include/linux/pe.h).
+    let is_linux = u32_at(head, 0x38) == Some(0x8182_23cd);
+    ensure!(
+        is_linux && program.machine == IMAGE_FILE_MACHINE_LOONGARCH64,
+        "an EFI program for {}, but not a kernel, nor does it have one in it (section .linux)",
+        program.machine_name()
+    );
+    names.push("Image");
+    flat(source, little_endian(EM_LOONGARCH, true))
+}
+
+/// s390x's image: what unpacks the kernel, and the kernel, which may be as it is.
+fn s390(image: Vec<u8>, names: &mut Vec<&'static str>) -> Result<Kernel> {
+    let machine = Machine {
+        number: EM_S390,
+        is_64: true,
+        is_big_endian: true,
+    };
+    let kernel = payload(&image, names)?.unwrap_or(image);
+    elf_or_flat(&kernel, machine, names)
+}
+
+/// A kernel that was unpacked by what is for this machine.
+fn elf_or_flat(
+    kernel: &Vec<u8>,
+    machine: Machine,
+    names: &mut Vec<&'static str>,
+) -> Result<Kernel> {
+    match kernel.starts_with(elf::MAGIC) {
+        true => unpack(kernel, names),
+        false => flat(kernel, machine),
+    }
+}
+
+/// What looks like packed data and is not, at most.
+const GUESSES: usize = 64;
+
+/// Unpacks the kernel in an image that does not say where it is; `None` if it is nowhere.
+fn payload(image: &[u8], names: &mut Vec<&'static str>) -> Result<Option<Vec<u8>>> {
+    // Longer than what a file of theirs is told by, since here it may be anywhere: as Kbuild calls them.
+    let magics: [(Format, &[u8]); 7] = [
+        (Format::Gzip, b"\x1f\x8b\x08\0"),
+        (Format::Xz, b"\xfd7zXZ\0"),
+        (Format::Zstd, b"\x28\xb5\x2f\xfd"),
+        (Format::Lz4, &lz4::MAGIC),
+        (Format::Lzma, b"\xff\xff\xff\xff\xff\xff\xff\xff\0"),
+        (Format::Bzip2, b"BZh91AY&SY"),
+        (Format::Lzo, b"\x89LZO\0\r\n\x1a\n"),
+    ];
+    let mut guesses: Vec<(usize, Format)> = vec![];
+    for (format, magic) in magics {
+        let found = memmem::find_iter(image, magic).filter_map(|at| match format {
+            // Nothing but an unknown size can be told from other bytes: 5 in front of it are the head.
+            Format::Lzma => at
+                .checked_sub(5)
+                .filter(|&at| image[at..].starts_with(b"\x5d\0\0")),
+            _ => Some(at),
+        });
+        guesses.extend(found.take(GUESSES).map(|at| (at, format)));
+    }
+    guesses.sort_by_key(|(at, _)| *at);
+    for (at, format) in guesses.into_iter().take(GUESSES) {
+        // Of what is no such data not even the first bytes can be unpacked.
+        let mut first = [0; 4096];
+        let mut decoder = format.decoder(&image[at..])?;
+        if decoder.read_exact(&mut first).is_ok() {
+            drop(decoder);
+            names.push(format.name());
+            return format.unpack(&image[at..]).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The payload of a bzImage (Documentation/arch/x86/boot.rst), unpacked.
@@ -100,21 +250,14 @@ fn zboot(source: &dyn Source, head: &[u8], names: &mut Vec<&'static str>) -> Res
     format.unpack(&payload)
 }
 
-/// arm64's flat image (Documentation/arch/arm64/booting.rst): one part from the first byte on.
+/// arm64's flat image (Documentation/arch/arm64/booting.rst).
 fn arm64(source: &dyn Source, head: &[u8]) -> Result<Kernel> {
     let flags = u32_at(head, 24).context("it is cut short; copy it again")?;
-    ensure!(
-        flags & 1 == 0,
-        "a big-endian arm64 image; only little-endian ones are understood"
-    );
-    Ok(Kernel {
-        machine: Machine::Arm64,
-        segments: vec![Segment {
-            address: 0,
-            octets: source.whole()?,
-        }],
-        symbols: None,
-    })
+    let machine = Machine {
+        is_big_endian: flags & 1 != 0,
+        ..little_endian(EM_AARCH64, true)
+    };
+    flat(source, machine)
 }
 
 /// What images are compressed with.
@@ -136,7 +279,7 @@ impl Format {
             (Format::Gzip, &b"\x1f\x8b\x08"[..]),
             (Format::Xz, b"\xfd7zXZ\0"),
             (Format::Zstd, b"\x28\xb5\x2f\xfd"),
-            (Format::Lz4, b"\x02\x21\x4c\x18"),
+            (Format::Lz4, &lz4::MAGIC),
             (Format::Lzma, b"\x5d\0\0"),
             (Format::Bzip2, b"BZh"),
             (Format::Lzo, b"\x89LZO\0\r\n\x1a\n"),
@@ -157,10 +300,9 @@ impl Format {
         }
     }
 
-    /// Unpacks. Behind the end of the data may be something else: Kbuild appends the size.
-    fn unpack(self, packed: &[u8]) -> Result<Vec<u8>> {
+    fn decoder(self, packed: &[u8]) -> Result<Box<dyn Read + '_>> {
         let limits = || Stream::new_lzma_decoder(DICTIONARY);
-        let decoder: Box<dyn Read + '_> = match self {
+        Ok(match self {
             Format::Gzip => Box::new(flate2::bufread::GzDecoder::new(packed)),
             Format::Xz => Box::new(liblzma::bufread::XzDecoder::new_stream(
                 packed,
@@ -173,9 +315,13 @@ impl Format {
                 "compressed with {}, which is not understood; use scripts/extract-vmlinux of the kernel's source and give its output",
                 self.name()
             ),
-        };
+        })
+    }
+
+    /// Unpacks. Behind the end of the data may be something else: Kbuild appends the size.
+    fn unpack(self, packed: &[u8]) -> Result<Vec<u8>> {
         let mut content = vec![];
-        decoder
+        self.decoder(packed)?
             .take(LIMIT + 1)
             .read_to_end(&mut content)
             .with_context(|| {
@@ -189,50 +335,5 @@ impl Format {
             "unpacked it has more than {LIMIT} bytes, which no kernel has"
         );
         Ok(content)
-    }
-}
-
-/// Unpacks the kernel's lz4: a magic number, then blocks with their sizes in front. Nothing marks
-/// the end.
-struct Lz4<'a> {
-    packed: &'a [u8],
-    block: Vec<u8>,
-    given: usize,
-}
-
-impl<'a> Lz4<'a> {
-    /// What a block has unpacked, at most.
-    const BLOCK: usize = 8 << 20;
-
-    fn new(packed: &'a [u8]) -> Self {
-        Lz4 {
-            packed: packed.get(4..).unwrap_or_default(),
-            block: vec![],
-            given: 0,
-        }
-    }
-}
-
-impl Read for Lz4<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        use std::io::{Error, ErrorKind::InvalidData};
-        while self.given == self.block.len() {
-            // What is left are no more than the bytes of the size that Kbuild appends.
-            if self.packed.len() <= 4 {
-                return Ok(0);
-            }
-            let (size, rest) = self.packed.split_at(4);
-            let size = u32_at(size, 0).and_then(|size| usize::try_from(size).ok());
-            let block = size.and_then(|size| rest.get(..size));
-            let block = block.ok_or_else(|| Error::from(std::io::ErrorKind::UnexpectedEof))?;
-            self.packed = &rest[block.len()..];
-            self.block = lz4_flex::block::decompress(block, Self::BLOCK)
-                .map_err(|error| Error::new(InvalidData, error))?;
-            self.given = 0;
-        }
-        let count = buffer.len().min(self.block.len() - self.given);
-        buffer[..count].copy_from_slice(&self.block[self.given..self.given + count]);
-        self.given += count;
-        Ok(count)
     }
 }

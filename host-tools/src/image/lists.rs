@@ -12,8 +12,10 @@ use std::collections::HashMap;
 
 use anyhow::{bail, Context, Result};
 use memchr::memmem;
+use object::elf::EM_MIPS;
 
-use super::{Certificate, Evidence, Hash, Kernel, List, Machine, Segment};
+use super::{Certificate, Evidence, Hash, Kernel, List, Segment};
+use crate::loader::Machine;
 
 /// Addresses that the symbol table has.
 #[derive(Default)]
@@ -92,7 +94,9 @@ fn by_symbols(kernel: &Kernel, symbols: &Symbols) -> Result<Found> {
         let (Some(start), Some(size)) = (start, size) else {
             return Ok((0, vec![]));
         };
-        let size = at(size, 8)?.try_into().map(u64::from_le_bytes)?;
+        let size = kernel
+            .machine
+            .number(at(size, kernel.machine.word() as u64)?);
         // A kernel takes what is in front of what it cannot read.
         Ok((start, split(at(start, size)?).0))
     };
@@ -140,11 +144,6 @@ impl Candidate<'_> {
     fn may_be_trusted(&self) -> bool {
         self.is_trusted() || self.next == Some(0)
     }
-}
-
-fn u64_at(octets: &[u8], at: usize) -> Option<u64> {
-    let field = octets.get(at..at.checked_add(8)?)?.try_into().ok()?;
-    Some(u64::from_le_bytes(field))
 }
 
 /// Where lists end that start in different places of one segment: many may run into one another, and each
@@ -210,16 +209,22 @@ fn candidate<'a>(
     };
 
     let plain = down(eight);
+    let word = |at| machine.number_at(octets, at, machine.word());
+    // For MIPS, the assembler moves the label of the list's end to what is aligned behind it.
+    let is_moved = machine.number == EM_MIPS;
+    let is_size = |at: usize| {
+        let found = word(at);
+        found == Some(size) || (is_moved && found == Some((at - start) as u64))
+    };
     let certificates = || split(&octets[start..]).0;
-    let (all, size_at, extra) = if plain >= end && u64_at(octets, plain) == Some(size) {
+    let (all, size_at, extra) = if plain >= end && is_size(plain) {
         (certificates(), plain, 0)
     } else {
         // An area is reserved and used: how much of it stands in front.
         let used_at = down(machine.align(4));
-        let used = octets.get(used_at..used_at.checked_add(4)?)?;
-        let used = u64::from(u32::from_le_bytes(used.try_into().ok()?));
+        let used = machine.number_at(octets, used_at, 4)?;
         let size_at = up(used_at + 4, eight);
-        if used_at < end || u64_at(octets, size_at) != Some(size) {
+        if used_at < end || word(size_at) != Some(size) {
             return None;
         }
         let (all, mut sum) = (certificates(), 0);
@@ -235,13 +240,13 @@ fn candidate<'a>(
         (all, size_at, count)
     };
     let (builtin, extra) = all.split_at(all.len() - extra);
-    let next = up(size_at + 8, eight);
+    let next = up(size_at + machine.word(), eight);
     let candidate = Candidate {
         segment: index,
         address: segment.address.wrapping_add(start as u64),
         builtin: builtin.to_vec(),
         extra: extra.to_vec(),
-        next: u64_at(octets, next),
+        next: word(next),
     };
     Some((candidate, size_at))
 }

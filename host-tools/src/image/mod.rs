@@ -8,17 +8,20 @@
 //! file or arm64's flat image, whose parts in memory are [`Segment`]s (`elf`). In these the lists
 //! are found by their symbols, or by what the kernel's sources put around them (`lists`).
 
+mod containers;
 mod elf;
 mod extra;
 mod layers;
 mod lists;
 mod patch;
+pub(crate) mod pe;
 mod root;
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use anyhow::{ensure, Context, Error, Result};
 use memchr::memmem;
+use object::elf as elf_machine;
 use openssl::x509::X509;
 
 pub use self::{
@@ -26,37 +29,53 @@ pub use self::{
     root::{Hashes, Vmlinux},
 };
 use crate::{
-    loader::{self, Loader},
+    loader::{Loader, Machine},
     platform::Host,
 };
 
 /// The largest image, or part of one, that is read: no kernel has as much.
 const LIMIT: u64 = 1 << 30;
 
-/// Kinds of machines whose images are understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
-    /// x86_64.
-    X86,
-    /// arm64, little-endian.
-    Arm64,
-}
-
 impl Machine {
-    /// The name that the kernel has for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Machine::X86 => "x86_64",
-            Machine::Arm64 => "arm64",
+    /// What the assembler makes of `.align`: bytes for some, a power of two for others.
+    fn align(self, value: usize) -> usize {
+        match self.number {
+            elf_machine::EM_386
+            | elf_machine::EM_X86_64
+            | elf_machine::EM_S390
+            | elf_machine::EM_SPARC
+            | elf_machine::EM_SPARC32PLUS
+            | elf_machine::EM_SPARCV9
+            | elf_machine::EM_68K
+            | elf_machine::EM_PARISC
+            | elf_machine::EM_OPENRISC
+            | elf_machine::EM_XTENSA
+            | elf_machine::EM_ARC_COMPACT
+            | elf_machine::EM_ARC_COMPACT2 => value,
+            _ => 1 << value,
         }
     }
 
-    /// What the assembler makes of `.align`: bytes for one, a power of two for the other.
-    fn align(self, value: usize) -> usize {
-        match self {
-            Machine::X86 => value,
-            Machine::Arm64 => 1 << value,
+    /// Bytes of a `long`.
+    fn word(self) -> usize {
+        match self.is_64 {
+            true => 8,
+            false => 4,
         }
+    }
+
+    /// The number that these bytes are, at most 8.
+    fn number(self, octets: &[u8]) -> u64 {
+        let append = |number, &octet| number << 8 | u64::from(octet);
+        match self.is_big_endian {
+            true => octets.iter().fold(0, append),
+            false => octets.iter().rev().fold(0, append),
+        }
+    }
+
+    /// The number of `size` bytes that is at this place, if that is there.
+    fn number_at(self, octets: &[u8], at: usize, size: usize) -> Option<u64> {
+        Some(self.number(octets.get(at..at.checked_add(size)?)?))
     }
 }
 
@@ -150,16 +169,8 @@ impl Image {
 
     /// What its module loader compares modules with.
     pub fn loader(&self) -> Loader {
-        let number = match self.machine {
-            Machine::X86 => object::elf::EM_X86_64,
-            Machine::Arm64 => object::elf::EM_AARCH64,
-        };
         Loader {
-            machine: Some(loader::Machine {
-                number,
-                is_64: true,
-                is_big_endian: false,
-            }),
+            machine: Some(self.machine),
             release: self.release.clone(),
             vermagic: self.vermagic.clone(),
         }
@@ -221,7 +232,7 @@ struct Kernel {
 }
 
 /// What is read piece by piece: a vmlinux with debug information is much larger than the kernel.
-trait Source {
+pub(crate) trait Source {
     fn size(&self) -> Result<u64>;
     fn piece(&self, offset: u64, size: u64) -> Result<Vec<u8>>;
 
@@ -309,7 +320,7 @@ pub fn read(path: &Path) -> Result<Image> {
             evidence: found.evidence,
             certificates: found.certificates,
             blacklist: lists::blacklist(&kernel.segments),
-            hashes: root::find(&kernel.segments)?,
+            hashes: root::find(&kernel)?,
         })
     };
     open().with_context(|| path.display().to_string())

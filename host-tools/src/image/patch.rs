@@ -9,13 +9,17 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
+use object::elf::{EM_AARCH64, EM_X86_64};
 use rustix::{
     fs::{flock, FlockOperation, OFlags},
     io::Errno,
 };
 
 use super::{elf, Source};
-use crate::files::{Place, Stamp};
+use crate::{
+    files::{Place, Stamp},
+    loader::Machine,
+};
 
 /// Fails if it is no ELF file; `what` was to be written into it.
 pub(super) fn is_elf(file: &File, what: &str) -> Result<()> {
@@ -23,6 +27,16 @@ pub(super) fn is_elf(file: &File, what: &str) -> Result<()> {
     ensure!(
         magic == elf::MAGIC,
         "not an ELF file: the {what} is written into vmlinux, of which boot images are made afterwards"
+    );
+    Ok(())
+}
+
+/// Fails if it is for a machine whose kernels nothing is written into.
+pub(super) fn is_for(machine: Machine) -> Result<()> {
+    ensure!(
+        matches!(machine.number, EM_X86_64 | EM_AARCH64) && !machine.is_big_endian && machine.is_64,
+        "it is for {}, and modsig hashes and modsig seal are for x86_64 and arm64; sign the modules with a key instead (modsig sign)",
+        machine.name()
     );
     Ok(())
 }

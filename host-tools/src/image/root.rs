@@ -14,10 +14,10 @@ use modsig::verify::merkle::{Root, HASH_SIZE, MARK};
 
 use super::{
     elf,
-    patch::{is_elf, Patch},
-    Segment, Source,
+    patch::{is_elf, is_for, Patch},
+    Kernel, Source,
 };
-use crate::files::Stamp;
+use crate::{files::Stamp, loader::Machine};
 
 /// The section that it is in.
 const SECTION: &str = ".module_hashes";
@@ -35,18 +35,17 @@ pub struct Hashes {
     pub keys: bool,
 }
 
-/// Reads the section. Numbers are in the byte order of the machine: all that are known are
-/// little-endian.
-fn parse(section: &[u8]) -> Option<Hashes> {
+/// Reads the section. Numbers are in the byte order of the machine.
+fn parse(machine: Machine, section: &[u8]) -> Option<Hashes> {
     let section: &[u8; SIZE] = section.try_into().ok()?;
     let (levels, rest) = section.split_first_chunk::<4>()?;
     let (hash, rest) = rest.split_first_chunk::<HASH_SIZE>()?;
     let (keys, mark) = rest.split_first_chunk::<4>()?;
     let root = Root {
-        levels: u32::from_le_bytes(*levels),
+        levels: machine.number(levels).try_into().ok()?,
         hash: *hash,
     };
-    let keys = match u32::from_le_bytes(*keys) {
+    let keys = match machine.number(keys) {
         0 => false,
         1 => true,
         _ => return None,
@@ -55,11 +54,11 @@ fn parse(section: &[u8]) -> Option<Hashes> {
 }
 
 /// Finds it in a kernel, by its mark: not every image has sections.
-pub(super) fn find(segments: &[Segment]) -> Result<Option<Hashes>> {
-    let all = segments.iter().flat_map(|segment| {
+pub(super) fn find(kernel: &Kernel) -> Result<Option<Hashes>> {
+    let all = kernel.segments.iter().flat_map(|segment| {
         memmem::find_iter(&segment.octets, &MARK).filter_map(|at| {
             let start = (at + MARK.len()).checked_sub(SIZE)?;
-            parse(&segment.octets[start..start + SIZE])
+            parse(kernel.machine, &segment.octets[start..start + SIZE])
         })
     });
     let all: Vec<Hashes> = all.collect();
@@ -90,13 +89,15 @@ impl Vmlinux {
         let open = || {
             let file = File::open(path).context("cannot open")?;
             is_elf(&file, WHAT)?;
-            let Some(place) = elf::section(&file, SECTION)? else {
+            let (machine, place) = elf::section(&file, SECTION)?;
+            is_for(machine)?;
+            let Some(place) = place else {
                 bail!(
                     "has no section {SECTION}: a kernel without CONFIG_MODULE_SIG_RUST_HASHES knows no hashes"
                 );
             };
             let section = file.piece(place.start, place.end - place.start)?;
-            let hashes = parse(&section).with_context(|| {
+            let hashes = parse(machine, &section).with_context(|| {
                 format!("its section {SECTION} is not one that this modsig knows; use the modsig of its sources")
             })?;
             Ok(Vmlinux {
