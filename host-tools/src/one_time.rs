@@ -27,9 +27,9 @@ use rustix::process::{set_parent_process_death_signal, Signal};
 use crate::{
     certificate::SignerIdForm,
     digest::digest_by_name,
-    generate::{certificate, Algorithm},
     keys::SigningKey,
     library::Library,
+    new_key::{certificate, Algorithm},
     parallel, secret,
     signer::Signer,
 };

@@ -14,9 +14,9 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
+    batch::{Batch, DryRun, Replaced, Writing},
     output::Count,
-    replace::{Batch, DryRun, Replaced, Writing},
     report::{Done, Modules},
 };
 

@@ -23,7 +23,7 @@ use openssl::{
 };
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
     output::{self, Named},
     report,
 };

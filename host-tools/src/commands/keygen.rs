@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{anyhow, ensure, Context, Result};
 use modsig_tools::{
     files::Pending,
-    generate::{certificate, Algorithm},
+    new_key::{certificate, Algorithm},
     secret,
 };
 use openssl::asn1::Asn1Time;

@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The subcommands, one file each. From what is said here come the help, the manual pages and the
-//! shells' completions (`examples/generate.rs`).
+//! The subcommands, one file each; what they have in common is in `cli`. From what is said here come the help, the manual pages and the
+//! shells' completions (`examples/manpages.rs`).
 
 use std::process::ExitCode;
 
 use modsig_tools::platform;
 
+use crate::cli::{help, output, report};
+
 mod attach;
-mod build;
 mod certs;
 mod hashes;
-mod help;
 mod inspect;
 mod keygen;
-mod manifest;
-mod output;
-mod progress;
-mod replace;
-mod report;
 mod seal;
 mod sign;
 pub mod sign_file;

@@ -20,12 +20,12 @@ use modsig_tools::{
     certificate::CertificateIds,
     digest::{digest_by_name, message_digest},
     files::{self, Found, Stamp},
-    generate::{name, Algorithm},
     hex,
     image::{self, Area, List},
     library::Library,
     loader::Loadable,
     module::{self, Module},
+    new_key::{name, Algorithm},
     one_time::{self, COMMON_NAME},
     parallel,
     platform::Host,
@@ -33,10 +33,10 @@ use modsig_tools::{
 use openssl::{hash::hash, x509::X509};
 use serde::Serialize;
 
-use super::{
-    build::{is_kernel_of, list, put_all, End},
+use crate::cli::{
+    batch::Writing,
+    build_tree::{is_kernel_of, list, put_all, End},
     output,
-    replace::Writing,
     report::{self, How},
 };
 

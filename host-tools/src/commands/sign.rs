@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+mod manifest;
+
 use std::{
     borrow::Cow,
     collections::HashMap,
@@ -23,10 +25,9 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
-    manifest,
+use crate::cli::{
+    batch::{Batch, DryRun, Replaced, Writing},
     output::{Count, Named},
-    replace::{Batch, DryRun, Replaced, Writing},
     report::{self, Done, Modules},
 };
 

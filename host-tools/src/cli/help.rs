@@ -11,7 +11,7 @@
 //! vmlinux and modules.order of one with CONFIG_SYSTEM_EXTRA_CERTIFICATE, and its modules below
 //! root/lib/modules; machine/ with what a machine has of which vmlinuz is the kernel.
 
-pub(super) const MODSIG: &str = "\
+pub(crate) const MODSIG: &str = "\
 Exit status:
   0  success
   1  some modules failed, see the messages; all others were processed
@@ -26,7 +26,7 @@ Examples:
     modsig sign --key signing.pem --cert signing.crt modules
     modsig verify --cert signing.crt modules";
 
-pub(super) const SIGN: &str = "\
+pub(crate) const SIGN: &str = "\
 Exit status:
   0  all modules are signed
   1  some modules failed, each has a line that says why; all others are signed
@@ -64,7 +64,7 @@ Examples:
     modsig sign --json --key key.pem --cert cert.pem modules > report.json
     jq -r '.modules[] | select(.error) | .path' report.json";
 
-pub(super) const VERIFY: &str = "\
+pub(crate) const VERIFY: &str = "\
 Exit status:
   0  all modules would load
   1  some would not, or could not be checked
@@ -88,7 +88,7 @@ Examples:
     modsig verify --json --cert cert.pem modules |
         jq -r '.modules[].enforcing' | sort | uniq -c";
 
-pub(super) const INSPECT: &str = "\
+pub(crate) const INSPECT: &str = "\
 Exit status:
   0  all modules have a signature that can be read
   1  some have not
@@ -102,7 +102,7 @@ Examples:
     modsig sign --key key.pem --cert cert.pem modules
     modsig inspect --json modules | jq -r '.modules[].signers[].id' | sort -u";
 
-pub(super) const STRIP: &str = "\
+pub(crate) const STRIP: &str = "\
 Exit status:
   0  no module has a signature any more
   1  some modules failed, each has a line that says why
@@ -120,7 +120,7 @@ Examples:
   All modules below a directory:
     modsig strip modules";
 
-pub(super) const ATTACH: &str = "\
+pub(crate) const ATTACH: &str = "\
 Exit status:
   0  all modules are signed
   1  some are not, each with a line that says why, and is as it was
@@ -140,7 +140,7 @@ Examples:
     openssl dgst -sha512 -sign key.pem -out module.ko.sig module.ko
     modsig attach --raw --cert cert.pem module.ko";
 
-pub(super) const HASHES: &str = "\
+pub(crate) const HASHES: &str = "\
 Exit status:
   0  the kernel accepts all these modules
   1  some modules could not be written, so the kernel was not changed; run it again. With --check:
@@ -163,7 +163,7 @@ Examples:
     find installed -name '*.ko' -exec strip --strip-debug {} +
     modsig hashes --modules modules.order --vmlinux vmlinux --attach-to installed";
 
-pub(super) const SEAL: &str = "\
+pub(crate) const SEAL: &str = "\
 Exit status:
   0  all modules are signed, and the kernel accepts them
   1  some modules could not be written, or the kernel does not accept some of them; seal again
@@ -182,7 +182,7 @@ Examples:
     modsig certs build/vmlinux
     modsig verify --kernel build/vmlinux root/lib/modules";
 
-pub(super) const CERTS: &str = "\
+pub(crate) const CERTS: &str = "\
 Exit status:
   0  the image was read
   2  it could not be read
@@ -194,7 +194,7 @@ Examples:
     modsig certs --output certificates vmlinuz
     ls certificates";
 
-pub(super) const WHY: &str = "\
+pub(crate) const WHY: &str = "\
 Exit status:
   0  the module would load
   1  it would not, or not in every mode that the kernel may be in
@@ -208,7 +208,7 @@ Examples:
     modsig sign --key key.pem --cert cert.pem module.ko
     modsig why --cert cert.pem module.ko";
 
-pub(super) const KEYGEN: &str = "\
+pub(crate) const KEYGEN: &str = "\
 Exit status:
   0  key and certificate are there
   2  they are not
@@ -220,7 +220,7 @@ Examples:
     modsig keygen --force --key key.pem --cert cert.pem
     cat key.pem cert.pem > signing_key.pem";
 
-pub(super) const SIGN_FILE: &str = "\
+pub(crate) const SIGN_FILE: &str = "\
 Exit status:
   0  the module is signed
   1  it is not, and is as it was

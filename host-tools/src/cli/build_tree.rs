@@ -24,8 +24,8 @@ use modsig_tools::{
 };
 
 use super::{
+    batch::{Batch, Replaced, Writing},
     output::Count,
-    replace::{Batch, Replaced, Writing},
     report::{self, Done, How},
 };
 
