@@ -25,7 +25,7 @@ use crate::{
     certificate::SignerIdForm,
     digest::digest_by_name,
     generate::{certificate, Algorithm},
-    secret,
+    platform, secret,
     signer::Signer,
 };
 
@@ -211,6 +211,7 @@ fn answer(arguments: &[String], input: &mut impl Read, output: &mut impl Write) 
     let [algorithm, digest] = arguments else {
         bail!("only modsig seal starts this");
     };
+    platform::ready()?;
     let digest = digest_by_name(digest)?;
     let algorithm = Algorithm::by_name(algorithm).context("an unknown kind of key")?;
     // Without who has started it, it has nothing to do.
