@@ -30,7 +30,7 @@ use crate::{
     keys::SigningKey,
     library::Library,
     new_key::{certificate, Algorithm},
-    parallel, secret,
+    parallel, platform, secret,
     signer::Signer,
 };
 
@@ -242,6 +242,7 @@ fn answer(arguments: &[String], input: &mut impl Read, output: &mut impl Write) 
     let [algorithm, digest, library, jobs, count] = arguments else {
         bail!(OTHERS);
     };
+    platform::ready()?;
     let digest = digest_by_name(digest)?;
     let algorithm = Algorithm::by_name(algorithm).context("an unknown kind of key")?;
     let library = Library::by_name(library).context(OTHERS)?;

@@ -76,6 +76,21 @@ impl Passphrase {
         Ok(self.known.get_or_init(|| secret))
     }
 
+    /// Gets one for something new, called `name`: as [`Self::get`], but what is typed is typed twice.
+    pub fn choose(&self, name: &str) -> Result<&[u8]> {
+        let is_given =
+            self.file.is_some() || env::var_os(PIN_VARIABLE).is_some_and(|value| !value.is_empty());
+        let first = self.get("Passphrase", name, "it is to be encrypted")?;
+        if !is_given {
+            let again = typed("Again, to be sure: ")?;
+            ensure!(
+                again.is_some_and(|again| *again == first),
+                "{name}: the two passphrases differ; nothing was written"
+            );
+        }
+        Ok(first)
+    }
+
     /// What is to be said of where it came from.
     pub fn warning(&self) -> Option<String> {
         let file = self.file.as_ref().filter(|_| self.known.get().is_some())?;

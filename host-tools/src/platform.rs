@@ -23,7 +23,7 @@ use openssl::{
 use crate::{
     certificate::{key_algorithm, readable, CertificateIds},
     digest::{message_digest, verify_digest},
-    ml_dsa,
+    ml_dsa, store,
 };
 
 /// The key of a certificate that was filed.
@@ -374,12 +374,14 @@ const SOME_KEY: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x
 \x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\
 \x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5";
 
-/// Looks whether OpenSSL has what nothing goes without: a digest, and a reader of keys.
+/// Sees to it that OpenSSL does by itself what it can, and looks whether it has what nothing goes without: a
+/// digest, and a reader of keys.
 ///
 /// # Errors
 ///
 /// If openssl.cnf has taken that away. Each failure of OpenSSL would look like a fault of what it is given.
 pub fn ready() -> Result<()> {
+    store::forget_preferences();
     let lacks = if hash(MessageDigest::sha512(), b"").is_err() {
         "has no SHA-512"
     } else if PKey::public_key_from_der(SOME_KEY).is_err() {
@@ -397,9 +399,9 @@ pub fn openssl_cnf() -> String {
         None => "openssl.cnf".to_owned(),
     };
     format!(
-        "See what {file} says: it may activate a provider without the default one, prefer one with \
-         default_properties that cannot do this (fips=yes, provider=…), or forbid the digest \
-         (crypto-policies). If it works with OPENSSL_CONF=/dev/null, that is it"
+        "See what {file} says: it may activate a provider without the default one, ask for approved \
+         algorithms without a provider that has them (default_properties = fips=yes), or forbid the \
+         digest (crypto-policies). If it works with OPENSSL_CONF=/dev/null, that is it"
     )
 }
 

@@ -93,6 +93,11 @@ extern "C" {
     fn NCONF_load_bio(conf: *mut ffi::CONF, bio: *mut ffi::BIO, line: *mut c_long) -> c_int;
     fn CONF_modules_load(conf: *const ffi::CONF, program: *const c_char, flags: c_ulong) -> c_int;
     fn OSSL_LIB_CTX_load_config(context: *mut ffi::OSSL_LIB_CTX, file: *const c_char) -> c_int;
+    fn EVP_default_properties_is_fips_enabled(context: *mut ffi::OSSL_LIB_CTX) -> c_int;
+    fn EVP_set_default_properties(
+        context: *mut ffi::OSSL_LIB_CTX,
+        properties: *const c_char,
+    ) -> c_int;
     fn EVP_PKEY_get0_provider(key: *const ffi::EVP_PKEY) -> *const ffi::OSSL_PROVIDER;
     fn OSSL_PROVIDER_get0_name(provider: *const ffi::OSSL_PROVIDER) -> *const c_char;
     fn EVP_PKEY_CTX_new_from_pkey(
@@ -279,6 +284,20 @@ impl Drop for Info {
         // SAFETY: It came from OSSL_STORE_load and is not used after this.
         unsafe { OSSL_STORE_INFO_free(self.0.as_ptr()) }
     }
+}
+
+/// Forgets which providers openssl.cnf prefers (default_properties), but for those that are approved for FIPS:
+/// with `?provider=tpm2`, as other programs need it for a key in a TPM, the TPM would have to make, use and verify
+/// all keys. Keys that are somewhere are used by their own provider here.
+pub fn forget_preferences() {
+    openssl::init();
+    // SAFETY: Null stands for the context that everything uses; the text is copied.
+    unsafe {
+        if EVP_default_properties_is_fips_enabled(ptr::null_mut()) == 0 {
+            EVP_set_default_properties(ptr::null_mut(), c"".as_ptr());
+        }
+    }
+    let _ = ErrorStack::get();
 }
 
 /// What a URI leads to, and so which of OpenSSL's providers knows it.

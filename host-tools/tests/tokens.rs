@@ -659,9 +659,15 @@ fn the_pin_is_for_the_token_that_is_named() {
 
 /// Runs modsig on a terminal, types `secret` when it is asked for one, and gives what was shown.
 fn on_a_terminal(token: &Token, arguments: &[&str], prompt: &str, secret: &str) -> (bool, String) {
+    let script = token.command("script", &[]);
+    dialog(script, arguments, &[(prompt, secret)])
+}
+
+/// The same with the program `script`, for several questions.
+fn dialog(mut script: Command, arguments: &[&str], questions: &[(&str, &str)]) -> (bool, String) {
     let line = [&[MODSIG], arguments].concat().join("' '");
-    let mut child = token
-        .command("script", &["-qec", &format!("'{line}'"), "/dev/null"])
+    let mut child = script
+        .args(["-qec", &format!("'{line}'"), "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -669,18 +675,84 @@ fn on_a_terminal(token: &Token, arguments: &[&str], prompt: &str, secret: &str) 
     let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut shown = vec![];
     let mut octet = [0];
-    while !shown.ends_with(prompt.as_bytes()) {
-        match output.read(&mut octet) {
-            Ok(1) => shown.push(octet[0]),
-            _ => panic!("no {prompt:?} in {:?}", String::from_utf8_lossy(&shown)),
+    for (prompt, answer) in questions {
+        while !shown.ends_with(prompt.as_bytes()) {
+            match output.read(&mut octet) {
+                Ok(1) => shown.push(octet[0]),
+                _ => panic!("no {prompt:?} in {:?}", String::from_utf8_lossy(&shown)),
+            }
         }
+        input.write_all(answer.as_bytes()).unwrap();
     }
-    input.write_all(secret.as_bytes()).unwrap();
     // The rest while standard input is open: its end would be typed as well.
     output.read_to_end(&mut shown).unwrap();
     drop(input);
     let good = child.wait().unwrap().success();
     (good, String::from_utf8(shown).unwrap())
+}
+
+#[test]
+fn keygen_encrypts_if_it_is_told_to() {
+    let work = tempfile::tempdir().unwrap();
+    fs::write(work.path().join("m.ko"), MODULE).unwrap();
+    fs::write(work.path().join("file"), "secret\n").unwrap();
+    let keygen = |variable: &str, more: &[&str]| {
+        let program = [variable, MODSIG, "keygen", "--force", "--algorithm", "p256"];
+        let files = ["--key", "k.pem", "--cert", "c.pem"];
+        run(&work, "env", &[&program[..], &files, more].concat())
+    };
+    let is_encrypted = || {
+        let key = String::from_utf8(read(&work, "k.pem")).unwrap();
+        let encrypted = key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----");
+        let openssl = ["pkey", "-noout", "-in", "k.pem", "-passin", "pass:secret"];
+        good(&run(&work, "openssl", &openssl));
+        let sign = [&SIGN[..], &["--passphrase-file", "file"]].concat();
+        good(&modsig(&work, &sign));
+        good(&modsig(&work, &VERIFY));
+        encrypted
+    };
+    good(&keygen("KBUILD_SIGN_PIN=secret", &["--encrypt"]));
+    assert!(is_encrypted());
+    let file = ["--encrypt", "--passphrase-file", "file"];
+    good(&keygen("KBUILD_SIGN_PIN=other", &file));
+    assert!(is_encrypted());
+    // Not because there is a passphrase for something else.
+    good(&keygen("KBUILD_SIGN_PIN=secret", &[]));
+    assert!(!is_encrypted());
+    fs::remove_file(work.path().join("k.pem")).unwrap();
+    let unasked = "k.pem: it is to be encrypted; give its passphrase with --passphrase-file";
+    fails(&keygen("KBUILD_SIGN_PIN=", &["--encrypt"]), 2, unasked);
+    assert!(!work.path().join("k.pem").exists());
+
+    // Typed, it is typed twice.
+    let arguments = [
+        "keygen",
+        "--force",
+        "--encrypt",
+        "--algorithm",
+        "p256",
+        "--key",
+        "k.pem",
+    ];
+    let arguments = [&arguments[..], &["--cert", "c.pem"]].concat();
+    for (second, fine) in [("secret\r", true), ("secrets\r", false), ("\r", false)] {
+        let mut script = Command::new("script");
+        script
+            .current_dir(work.path())
+            .env_remove(keys::PIN_VARIABLE);
+        let questions = [
+            ("Passphrase for k.pem: ", "secret\r"),
+            ("Again, to be sure: ", second),
+        ];
+        let (good_exit, shown) = dialog(script, &arguments, &questions);
+        assert_eq!(good_exit, fine, "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+        match fine {
+            true => assert!(is_encrypted()),
+            false => assert!(shown.contains("the two passphrases differ"), "{shown}"),
+        }
+        let _ = fs::remove_file(work.path().join("k.pem"));
+    }
 }
 
 #[test]
@@ -1201,6 +1273,7 @@ fn the_environment_of_who_has_a_key_is_closed_to_its_user() {
     let mut child = as_somebody(program.to_str().unwrap(), &sign)
         .env(keys::PIN_VARIABLE, "secret")
         .stdin(Stdio::piped())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let pid = child.id();

@@ -204,17 +204,35 @@ fn a_provider_that_openssl_s_configuration_activates_is_no_hindrance() {
         let mut command = tpm.command(MODSIG, &sign);
         command.env("OPENSSL_CONF", "o.cnf").output().unwrap()
     };
-    for name in ["ec", "rsa"] {
-        good(&sign(name));
-        tpm.signed_by(&format!("{name}.crt"), "sha512");
-    }
-    // With this, which other programs need, it is the TPM that is to verify as well, and it does not.
+    // The second is what other programs need: all is the TPM's then, as far as it can.
     let properties = "default_properties = ?provider=tpm2,tpm2.digest!=yes\n";
-    fs::write(tpm.work.path().join("o.cnf"), [base, properties].concat()).unwrap();
-    for name in ["ec", "rsa"] {
-        fails(&sign(name), 2, "See what o.cnf (OPENSSL_CONF) says");
+    for properties in ["", properties] {
+        fs::write(tpm.work.path().join("o.cnf"), [base, properties].concat()).unwrap();
+        for name in ["ec", "rsa"] {
+            good(&sign(name));
+            tpm.signed_by(&format!("{name}.crt"), "sha512");
+        }
+        // Keys in files, and signatures by them, are no business of the TPM.
+        let with_it = |arguments: &[&str]| {
+            let mut command = tpm.command(MODSIG, arguments);
+            command.env("OPENSSL_CONF", "o.cnf").output().unwrap()
+        };
+        let keygen = [
+            "keygen",
+            "--force",
+            "--algorithm",
+            "p256",
+            "--key",
+            "k.pem",
+            "--cert",
+        ];
+        good(&with_it(&[&keygen[..], &["c.pem"]].concat()));
+        let key = String::from_utf8(read(&tpm.work, "k.pem")).unwrap();
+        assert!(key.starts_with("-----BEGIN PRIVATE KEY-----"), "{key}");
+        good(&with_it(&SIGN));
+        good(&with_it(&VERIFY));
+        tpm.signed_by("c.pem", "ecdsa/sha512");
     }
-    tpm.untouched();
 }
 
 #[test]

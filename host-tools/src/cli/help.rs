@@ -213,9 +213,15 @@ Exit status:
   0  key and certificate are there
   2  they are not
 
+Environment:
+  KBUILD_SIGN_PIN  with --encrypt: the passphrase, where there is no --passphrase-file
+
 Examples:
   For a build farm: quick to sign with, and every kernel with ECDSA knows it:
     modsig keygen --algorithm p384 --key signing.pem --cert signing.crt --cn 'Example build farm'
+  Encrypted, with the passphrase that sign takes with --passphrase-file as well:
+    modsig keygen --encrypt --passphrase-file passphrase --key secret.pem --cert secret.crt
+    modsig sign --key secret.pem --passphrase-file passphrase --cert secret.crt module.ko
   Where Kbuild looks for it (CONFIG_MODULE_SIG_KEY), in place of the one that is there:
     modsig keygen --force --key key.pem --cert cert.pem
     cat key.pem cert.pem > signing_key.pem";
