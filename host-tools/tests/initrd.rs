@@ -500,12 +500,11 @@ fn the_initramfs_of_the_next_kernel_is_checked_too() {
         .join("lib/modules")
         .join(release)
         .join("kernel/crypto");
-    let official = fs::read_dir(official)
+    let mut official = fs::read_dir(official)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let official = official
-        .filter(|path| path.to_string_lossy().ends_with(".ko.xz"))
-        .next()
+        .find(|path| path.to_string_lossy().ends_with(".ko.xz"))
         .unwrap();
     let root = work.path().join("root");
     for (path, content) in [
