@@ -110,6 +110,8 @@ fn directory() -> TempDir {
     let image = format!("machine/boot/vmlinuz-{release}");
     fs::copy(path("vmlinuz"), path(&image)).unwrap();
     fs::copy(path("official.ko"), path(&modules).join("official.ko")).unwrap();
+    let archive = "echo official.ko | cpio -o -H newc --quiet > initrd.img";
+    good(&run(&work, "sh", &["-c", archive]));
     fs::create_dir_all(path("modules/kernel/drivers")).unwrap();
     for name in [
         "modules/a.ko",

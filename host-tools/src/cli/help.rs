@@ -79,6 +79,8 @@ Examples:
         module.ko
   A kernel image, with all that is built into it, and whether the module is for that kernel:
     modsig verify --kernel vmlinuz official.ko
+  The copies of modules that an initramfs has, which are as old as it is:
+    modsig verify --kernel vmlinuz --initrd initrd.img
   A kernel that lets unsigned modules in:
     modsig verify --cert cert.pem --allow-unsigned modules
   All modules of the kernel that this machine boots next, here of one that was copied:

@@ -30,7 +30,7 @@ use crate::cli::{
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Kernel image: vmlinux, bzImage, arm64 Image, Image.gz, EFI zboot
+    /// Kernel image of any machine: vmlinux, bzImage, zImage, Image, Image.gz, EFI zboot, unified kernel image (UKI)
     image: PathBuf,
     /// Also write each certificate (PEM) into this directory
     #[arg(short, long, value_name = "DIR")]

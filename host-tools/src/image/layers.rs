@@ -312,7 +312,7 @@ impl Format {
             Format::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?.single_frame()),
             Format::Lz4 => Box::new(Lz4::new(packed)),
             Format::Bzip2 | Format::Lzo => bail!(
-                "compressed with {}, which is not understood; use scripts/extract-vmlinux of the kernel's source and give its output",
+                "compressed with {}, which is not understood; give the vmlinux, or for x86 what scripts/extract-vmlinux of the kernel's source gives",
                 self.name()
             ),
         })
