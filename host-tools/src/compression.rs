@@ -8,7 +8,7 @@
 use std::io::{self, Read, Write};
 
 use anyhow::{ensure, Context, Result};
-use flate2::{read::MultiGzDecoder, GzBuilder};
+use flate2::{bufread::GzDecoder, read::MultiGzDecoder, GzBuilder};
 use liblzma::{
     read::XzDecoder,
     stream::{Check, Filters, LzmaOptions, Stream, CONCATENATED},
@@ -88,6 +88,25 @@ impl Compression {
                 read_all(XzDecoder::new_stream(file, stream))
             }
             Compression::Zstd => read_all(zstd::Decoder::with_buffer(file)?),
+        }
+    }
+
+    /// What keeps the kernel's own decompressor (kernel/module/decompress.c) from unpacking a file that
+    /// programs unpack; `None` if nothing does.
+    pub fn kernels_trouble(self, file: &[u8]) -> Option<&'static str> {
+        match self {
+            Compression::Gzip => {
+                let mut first = GzDecoder::new(file);
+                io::copy(&mut first, &mut io::sink()).ok()?;
+                let is_all = first.into_inner().is_empty();
+                (!is_all).then_some("it is packed by gzip in several parts")
+            }
+            Compression::Xz => {
+                // The second byte of the stream's flags (section 2.1.1.2 of the .xz format): none, or CRC-32.
+                let check = file.get(7)?;
+                (*check > 1).then_some("it is packed by xz with another check than CRC-32")
+            }
+            Compression::Zstd => None,
         }
     }
 
