@@ -44,6 +44,9 @@ pub struct Scene {
     pub trusted: Vec<(String, X509)>,
     /// The keys that it has now, if they may be known.
     pub keys: Option<Keys>,
+    /// Those that count for modules, and whose certificates are not known: what they are called, and where
+    /// they are. Nobody can read a key out of a keyring.
+    pub strangers: Vec<String>,
     /// What is known of the machine, in words.
     pub machine: Vec<String>,
     /// What could not be found out.
@@ -220,7 +223,27 @@ impl Scene {
         scene.keyrings();
         scene.owner(machine);
         scene.firmware(machine);
+        scene.strangers();
         Ok(scene)
+    }
+
+    /// Notes the keys that only the kernel knows.
+    fn strangers(&mut self) {
+        let known: HashSet<String> = self
+            .trusted
+            .iter()
+            .filter_map(|(_, x509)| CertificateIds::new(x509).ok())
+            .map(|ids| hex(&ids.subject_key_id.unwrap_or(ids.serial)))
+            .collect();
+        for keys in &self.keys {
+            let loaded = keys.loaded.iter().filter(|key| !known.contains(&key.id));
+            for key in loaded {
+                let mut rings = keys.keyrings_of(key).filter(|ring| *ring != ".blacklist");
+                if let Some(ring) = rings.next() {
+                    self.strangers.push(format!("{:?} in {ring}", key.name));
+                }
+            }
+        }
     }
 
     /// What the running kernel makes of modules beside their signatures.

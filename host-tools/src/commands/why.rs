@@ -241,16 +241,15 @@ impl Answer {
             format!("see to {name} first: modsig why {}", shell(&path.display())),
         );
         if self.loads == Some(true) {
+            let mut said = format!("it needs {name}, and that does not load: {reason}");
             self.loads = other.loads;
             self.error.clone_from(&other.error);
             self.modes.clone_from(&other.modes);
-            self.reason = Some(format!("it needs {name}, and that does not load: {reason}"));
-            self.verdict = sentence(
-                other.loads,
-                &scene.about(),
-                &format!("it needs {name}, and that does not load"),
-                "",
-            );
+            self.reason = Some(said.clone());
+            if let Some(error) = &self.error {
+                said += &format!(" ({error})");
+            }
+            self.verdict = sentence(other.loads, &scene.about(), &said, "");
         }
     }
 
@@ -431,14 +430,18 @@ fn verdict(checked: &Checked<'_>, obstacles: &Obstacles, scene: &Scene, answer: 
     let is_refused = |(_, outcome): &&(Mode, &str)| !outcome.starts_with("loads");
     let refusing = outcomes.iter().filter(is_refused).count();
     let is_doubtful = all().any(|obstacle| obstacle.error.is_none());
+    let is_for_its_key =
+        checked.result == Err(Error::NoKey) && all().all(|obstacle| obstacle.error.is_none());
     answer.loads = match refusing {
         0 if is_doubtful => None,
         0 => Some(true),
+        _ if is_for_its_key && !scene.strangers.is_empty() => None,
         some if some == outcomes.len() => Some(false),
         _ => None,
     };
     let is_same = outcomes.windows(2).all(|two| two[0].1 == two[1].1);
     let error = outcomes.first().filter(|one| is_same && is_refused(one));
+    let error = error.filter(|_| answer.loads == Some(false));
     answer.error = error.map(|(_, error)| (*error).to_owned());
 
     let mut reasons: Vec<String> = all().map(|obstacle| obstacle.reason.clone()).collect();
@@ -450,7 +453,7 @@ fn verdict(checked: &Checked<'_>, obstacles: &Obstacles, scene: &Scene, answer: 
     }
     // Some load it, others do not: that counts which do not.
     let (loads, more) = match answer.loads {
-        None if refusing > 0 => {
+        None if refusing > 0 && refusing < outcomes.len() => {
             let modes = outcomes
                 .iter()
                 .filter(is_refused)

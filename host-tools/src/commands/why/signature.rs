@@ -269,6 +269,16 @@ fn no_key(path: &Path, file: &[u8], scene: &Scene, answer: &mut Answer) {
             }
         }
     }
+    if !scene.strangers.is_empty() {
+        answer.say(format!(
+            "the kernel has keys whose certificates are not known here, of which one may be the signer's: {}",
+            scene.strangers.join(", ")
+        ));
+        answer.advise(format!(
+            "find out with the certificate that you take it for: modsig why --cert CERT {}",
+            shell(&path.display())
+        ));
+    }
     let mut names: Vec<_> = scene
         .trusted
         .iter()
