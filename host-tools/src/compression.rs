@@ -91,22 +91,27 @@ impl Compression {
         }
     }
 
-    /// What keeps the kernel's own decompressor (kernel/module/decompress.c) from unpacking a file that
-    /// programs unpack; `None` if nothing does.
-    pub fn kernels_trouble(self, file: &[u8]) -> Option<&'static str> {
+    /// Unpacks a file as the kernel does (kernel/module/decompress.c): the first part of it, whatever stands
+    /// behind that.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel would not unpack it.
+    pub fn unpack_as_kernel(self, file: &[u8]) -> Result<Vec<u8>> {
         match self {
-            Compression::Gzip => {
-                let mut first = GzDecoder::new(file);
-                io::copy(&mut first, &mut io::sink()).ok()?;
-                let is_all = first.into_inner().is_empty();
-                (!is_all).then_some("it is packed by gzip in several parts")
-            }
+            Compression::Gzip => read_all(GzDecoder::new(file)),
             Compression::Xz => {
-                // The second byte of the stream's flags (section 2.1.1.2 of the .xz format): none, or CRC-32.
-                let check = file.get(7)?;
-                (*check > 1).then_some("it is packed by xz with another check than CRC-32")
+                // The second byte of the stream's flags (section 2.1.1.2 of the .xz format).
+                const NONE_OR_CRC32: [u8; 2] = [0, 1];
+                let check = file.get(7);
+                ensure!(
+                    check.is_some_and(|check| NONE_OR_CRC32.contains(check)),
+                    "kernels know no check of xz but CRC-32"
+                );
+                let stream = Stream::new_stream_decoder(XZ_MEMORY, 0)?;
+                read_all(XzDecoder::new_stream(file, stream))
             }
-            Compression::Zstd => None,
+            Compression::Zstd => read_all(zstd::Decoder::with_buffer(file)?.single_frame()),
         }
     }
 

@@ -7,6 +7,7 @@
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use object::{
     elf::{self, FileHeader32, FileHeader64},
+    pod,
     read::elf::{FileHeader, SectionHeader},
     Endianness, SectionIndex,
 };
@@ -67,6 +68,10 @@ impl<'a> Loadable<'a> {
             "not a kernel module (not an ELF file)"
         );
         let read = || match file.get(4) {
+            // Kernels for these look at the machine, not at the class.
+            _ if matches!(file.get(18..20), Some([62 | 183, 0])) => {
+                Self::of::<FileHeader64<Endianness>>(file)
+            }
             Some(&elf::ELFCLASS32) => Self::of::<FileHeader32<Endianness>>(file),
             Some(&elf::ELFCLASS64) => Self::of::<FileHeader64<Endianness>>(file),
             _ => bail!("its ELF header is damaged"),
@@ -77,8 +82,9 @@ impl<'a> Loadable<'a> {
     /// As `elf_validity_cache_copy()` and what it calls.
     fn of<H: FileHeader<Endian = Endianness>>(file: &'a [u8]) -> Result<Self> {
         let damaged = |what: &'static str| move |_| anyhow!("its {what} is not whole");
-        let header = H::parse(file).map_err(damaged("ELF header"))?;
-        let endian = header.endian().map_err(damaged("ELF header"))?;
+        let (header, _) =
+            pod::from_bytes::<H>(file).map_err(|()| anyhow!("its ELF header is not whole"))?;
+        let endian = header.endian().unwrap_or(Endianness::Little);
         ensure!(
             header.e_type(endian) == elf::ET_REL,
             "it is linked already, as a program or library is"
@@ -158,7 +164,7 @@ impl<'a> Loadable<'a> {
         Ok(Loadable {
             machine: Machine {
                 number: header.e_machine(endian),
-                is_64: header.is_class_64(),
+                is_64: header.is_type_64(),
                 is_big_endian: endian == Endianness::Big,
             },
             info: info.unwrap_or_default(),

@@ -11,12 +11,16 @@ use std::{
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{anyhow, ensure, Context, Result};
 use linux_keyutils::{Key, KeySerialId};
 
-use crate::files::{self, Links};
+use crate::{
+    compression::Compression,
+    files::{self, Links},
+};
 
 /// A machine: this one, or what was recorded of one below a directory.
 pub struct Machine {
@@ -221,6 +225,58 @@ impl Ima {
     }
 }
 
+/// The programs that load modules, as they were built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kmod {
+    version: u32,
+    /// What it can unpack itself.
+    unpacks: Vec<Compression>,
+}
+
+impl Kmod {
+    /// By what `kmod --version` prints.
+    fn of(text: &str) -> Option<Self> {
+        let version = text
+            .strip_prefix("kmod version ")?
+            .split_whitespace()
+            .next()?;
+        let has = |compression: &Compression| {
+            let name = match compression {
+                Compression::Gzip => "+ZLIB",
+                Compression::Xz => "+XZ",
+                Compression::Zstd => "+ZSTD",
+            };
+            text.split_whitespace().any(|word| word == name)
+        };
+        Some(Kmod {
+            version: version.split('.').next()?.parse().ok()?,
+            unpacks: Compression::ALL.into_iter().filter(has).collect(),
+        })
+    }
+
+    /// Who unpacks a module: newer ones leave to the kernel what that can unpack.
+    pub fn unpacker(&self, packed: Compression, kernels: Option<&str>) -> Unpacker {
+        if self.version >= 31 && kernels == Some(packed.name()) {
+            return Unpacker::Kernel;
+        }
+        match self.unpacks.contains(&packed) {
+            true => Unpacker::Kmod,
+            false => Unpacker::Nobody,
+        }
+    }
+}
+
+/// Who unpacks a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpacker {
+    /// The program that loads it.
+    Kmod,
+    /// The kernel (`MODULE_INIT_COMPRESSED_FILE` of finit_module(2)).
+    Kernel,
+    /// Nobody: the kernel gets it as it is.
+    Nobody,
+}
+
 /// A module of a release, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Installed {
@@ -420,6 +476,16 @@ impl Machine {
     /// What kmod leaves to the kernel to unpack: `gzip`, `xz` or `zstd`.
     pub fn unpacks(&self) -> Option<String> {
         self.line("/sys/module/compression", "").ok()
+    }
+
+    /// The programs that load modules, if they are kmod's; only known on the machine itself.
+    pub fn kmod(&self) -> Option<Kmod> {
+        let program = Path::new("/bin/kmod");
+        if self.root != Path::new("/") || !program.exists() {
+            return None;
+        }
+        let output = Command::new(program).arg("--version").output().ok()?;
+        Kmod::of(&String::from_utf8_lossy(&output.stdout))
     }
 
     /// Whether the kernel has a part of this name that can be a module as well, which is not loaded as one.
@@ -657,6 +723,52 @@ pub fn module_name(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_unpacks_a_module_depends_on_kmod() {
+        let old = Kmod::of("kmod version 30\n+ZSTD +XZ -ZLIB +LIBCRYPTO -EXPERIMENTAL\n").unwrap();
+        let new = Kmod::of("kmod version 34.2\n+ZSTD +XZ -ZLIB +OPENSSL\n").unwrap();
+        for (packed, kernels, by_old, by_new) in [
+            (Compression::Gzip, None, Unpacker::Nobody, Unpacker::Nobody),
+            (
+                Compression::Gzip,
+                Some("gzip"),
+                Unpacker::Nobody,
+                Unpacker::Kernel,
+            ),
+            (
+                Compression::Gzip,
+                Some("xz"),
+                Unpacker::Nobody,
+                Unpacker::Nobody,
+            ),
+            (Compression::Xz, None, Unpacker::Kmod, Unpacker::Kmod),
+            (
+                Compression::Xz,
+                Some("xz"),
+                Unpacker::Kmod,
+                Unpacker::Kernel,
+            ),
+            (
+                Compression::Zstd,
+                Some("xz"),
+                Unpacker::Kmod,
+                Unpacker::Kmod,
+            ),
+        ] {
+            assert_eq!(
+                old.unpacker(packed, kernels),
+                by_old,
+                "{packed:?} {kernels:?}"
+            );
+            assert_eq!(
+                new.unpacker(packed, kernels),
+                by_new,
+                "{packed:?} {kernels:?}"
+            );
+        }
+        assert_eq!(Kmod::of("BusyBox v1.36"), None);
+    }
 
     #[test]
     fn the_first_rule_of_ima_that_fits_counts() {

@@ -14,10 +14,11 @@ use openssl::x509::X509;
 
 use crate::{
     certificate::CertificateIds,
+    compression::Compression,
     image::{self, Image, List},
     keys,
     loader::Loader,
-    machine::{Ima, Keys, Machine, Signatures},
+    machine::{Ima, Keys, Kmod, Machine, Signatures, Unpacker},
     platform::{Host, Mode},
 };
 
@@ -68,8 +69,18 @@ pub struct Running {
     pub pins: bool,
     /// What IMA does with them.
     pub ima: Ima,
-    /// What kmod leaves to it to unpack.
+    /// What it can unpack.
     pub unpacks: Option<String>,
+    /// The programs that load modules.
+    pub kmod: Option<Kmod>,
+}
+
+impl Running {
+    /// Who unpacks a module, as far as is known.
+    pub fn unpacker(&self, packed: Compression) -> Option<Unpacker> {
+        let kmod = self.kmod.as_ref()?;
+        Some(kmod.unpacker(packed, self.unpacks.as_deref()))
+    }
 }
 
 impl Scene {
@@ -235,7 +246,7 @@ impl Scene {
             .filter_map(|(_, x509)| CertificateIds::new(x509).ok())
             .map(|ids| hex(&ids.subject_key_id.unwrap_or(ids.serial)))
             .collect();
-        for keys in &self.keys {
+        if let Some(keys) = &self.keys {
             let loaded = keys.loaded.iter().filter(|key| !known.contains(&key.id));
             for key in loaded {
                 let mut rings = keys.keyrings_of(key).filter(|ring| *ring != ".blacklist");
@@ -260,6 +271,7 @@ impl Scene {
             pins: pins == Some(true),
             ima: ima.unwrap_or(Ima::LetsPass),
             unpacks: machine.unpacks(),
+            kmod: machine.kmod(),
         }
     }
 

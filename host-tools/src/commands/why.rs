@@ -24,7 +24,7 @@ use modsig_tools::{
 use serde_json::json;
 
 use self::{
-    obstacles::{Asked, Obstacle, Obstacles},
+    obstacles::{unpacked, Asked, Obstacle, Obstacles},
     signature::{bad_signature, trusted_by, unsigned},
 };
 use super::report;
@@ -162,7 +162,7 @@ fn about(
 ) -> Result<Answer> {
     let file = files::read(path)?;
     let named = || path.display().to_string();
-    let opened = match Module::open(&file) {
+    let (opened, odd) = match unpacked(path, &file, Module::open(&file), scene) {
         Ok(opened) => opened,
         Err(error) => return Ok(broken(path, &error, scene)),
     };
@@ -171,7 +171,7 @@ fn about(
         is_by_name,
         needed,
     };
-    let obstacles = Obstacles::find(&asked, &file, &opened, machine, scene);
+    let obstacles = odd.find(&asked, &file, &opened, machine, scene);
     explain(path, &opened, obstacles, scene).with_context(named)
 }
 
@@ -342,8 +342,13 @@ fn explain(
     let Obstacles {
         before_signature,
         after_signature,
+        asides,
     } = obstacles;
-    for obstacle in before_signature.into_iter().chain(after_signature) {
+    let all = asides
+        .into_iter()
+        .chain(before_signature)
+        .chain(after_signature);
+    for obstacle in all {
         answer.say(obstacle.cause);
         answer.remedies.extend(obstacle.remedies);
         is_final |= obstacle.is_final;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 
 use crate::verdict::errno::error_of;
@@ -41,8 +41,12 @@ impl Told {
     /// Reads what the guest printed (`runs/why.rs`).
     pub fn parse(text: &str) -> Result<Self> {
         let mut told = Told::default();
+        let mut due = vec!["insert", "why"];
         for line in text.lines() {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            if due.last() == Some(&word) {
+                due.pop();
+            }
             match word {
                 "why" => told.why_status = rest.parse()?,
                 "answer" => told.answer += rest,
@@ -52,6 +56,7 @@ impl Told {
                 _ => {}
             }
         }
+        ensure!(due.is_empty(), "the guest did not come to {due:?}");
         Ok(told)
     }
 
@@ -173,6 +178,19 @@ mod tests {
             .did(),
             "refused"
         );
+    }
+
+    #[test]
+    fn a_guest_that_tried_nothing_is_an_error() {
+        for text in [
+            "",
+            "why 0\n",
+            "insert 0\n",
+            "insert 0\nwhy 0\n",
+            "/steps/001: 3: Syntax error\n",
+        ] {
+            assert!(Told::parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,20 +2,24 @@
 
 //! What keeps a module from being loaded, whatever its signature.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Result;
 use modsig::verify::trailer;
 use modsig_tools::{
     compression::Compression,
     loader::Loadable,
-    machine::{module_name, Ima, Machine},
+    machine::{module_name, Ima, Machine, Unpacker},
     module::Module,
     platform::Mode,
     scene::{Running, Scene},
     signer::strip,
 };
 
-use super::shell;
+use super::{shell, sign_with_own};
 
 /// Which module is asked about.
 pub(super) struct Asked<'a> {
@@ -71,18 +75,21 @@ impl Obstacle {
 pub(super) struct Obstacles {
     pub(super) before_signature: Vec<Obstacle>,
     pub(super) after_signature: Vec<Obstacle>,
+    /// What is none by itself, but the reason of others.
+    pub(super) asides: Vec<Obstacle>,
 }
 
 impl Obstacles {
     /// Looks for them.
     pub(super) fn find(
+        mut self,
         asked: &Asked<'_>,
         file: &[u8],
         opened: &Module<'_>,
         machine: &Machine,
         scene: &Scene,
     ) -> Self {
-        let mut all = Obstacles::default();
+        let all = &mut self;
         if let Some(running) = &scene.running {
             let before = [
                 running.is_closed.then(closed),
@@ -90,10 +97,13 @@ impl Obstacles {
                 running.pins.then(pinned),
                 ima(asked.path, file, opened, running, scene),
             ];
-            all.before_signature.extend(before.into_iter().flatten());
+            let before = before.into_iter().flatten().collect();
+            // The program that unpacks it comes first.
+            all.before_signature.append(&mut { before });
         }
-        if let Some(odd) = packing(asked.path, file, opened, scene) {
-            all.after_signature.push(odd);
+        let mut known = all.before_signature.iter().chain(&all.after_signature);
+        if known.any(|obstacle| obstacle.is_final) {
+            return self;
         }
         match Loadable::read(strip(&opened.file).0) {
             Ok(module) => all.of_module(asked, &module, machine, scene),
@@ -105,7 +115,7 @@ impl Obstacles {
                 all.after_signature.push(damaged);
             }
         }
-        all
+        self
     }
 
     /// What there is of a module that can be read (`early_mod_check()` of kernel/module/main.c, and on).
@@ -281,25 +291,82 @@ fn ima(
     )
 }
 
-/// What kmod leaves to the kernel to unpack, and the kernel cannot.
-fn packing(path: &Path, file: &[u8], opened: &Module<'_>, scene: &Scene) -> Option<Obstacle> {
-    let packed = opened.compression?;
-    let unpacks = scene.running.as_ref()?.unpacks.as_deref();
-    let trouble = packed
-        .kernels_trouble(file)
-        .filter(|_| unpacks == Some(packed.name()))?;
-    let how = match packed {
-        Compression::Gzip => "gzip -n",
-        Compression::Xz => "xz --check=crc32 --lzma2=dict=1MiB",
-        Compression::Zstd => "zstd --rm",
-    };
-    let [file, unpacked] = [path, &path.with_extension("")].map(|path| shell(&path.display()));
-    let cause = format!("{trouble}: kmod before version 31 unpacks such a file itself, later ones leave it to the kernel, which cannot");
-    let odd = Obstacle::new(None, trouble, cause);
-    Some(odd.advise(format!(
-        "pack it again: {} -d {file} && {how} {unpacked}",
-        packed.name()
-    )))
+/// What the kernel gets of a packed file, and what is odd about that.
+pub(super) fn unpacked<'a>(
+    path: &Path,
+    file: &'a [u8],
+    opened: Result<Module<'a>>,
+    scene: &Scene,
+) -> Result<(Module<'a>, Obstacles)> {
+    let mut odd = Obstacles::default();
+    let packed = Compression::of(file);
+    let unpacker =
+        packed.and_then(|packed| Some((packed, scene.running.as_ref()?.unpacker(packed)?)));
+    let name = path.display().to_string();
+    match unpacker {
+        Some((packed, Unpacker::Nobody)) => {
+            let packed = packed.name();
+            let reason = format!("insmod and modprobe cannot unpack {packed} here");
+            let cause = format!("insmod and modprobe of this machine were built without {packed} (kmod --version), and give the kernel the file as it is");
+            let raw = Obstacle::new("ENOEXEC", reason, cause).for_good();
+            let unpack = format!("unpack it: {packed} -d {}; then: depmod", shell(&name));
+            odd.after_signature.push(raw.advise(unpack));
+            let module = Module {
+                compression: None,
+                misplaced: 0,
+                file: Cow::Borrowed(file),
+            };
+            Ok((module, odd))
+        }
+        Some((packed, Unpacker::Kernel)) => {
+            let again = format!(
+                "pack it again: {} -d {} && {}",
+                packed.name(),
+                shell(&name),
+                match packed {
+                    Compression::Gzip => "gzip -n",
+                    Compression::Xz => "xz --check=crc32 --lzma2=dict=1MiB",
+                    Compression::Zstd => "zstd --rm",
+                }
+            );
+            let again = format!("{again} {}", shell(&path.with_extension("").display()));
+            let seen = match packed.unpack_as_kernel(file) {
+                Ok(seen) => seen,
+                Err(error) => {
+                    let reason = format!("the kernel cannot unpack it: {error:#}");
+                    let cause =
+                        "kmod leaves it to the kernel to unpack the file, and the kernel cannot";
+                    let not = Obstacle::new("EINVAL", reason, cause).for_good();
+                    odd.before_signature.push(not.advise(again));
+                    return Ok((opened?, odd));
+                }
+            };
+            let is_all = opened.is_ok_and(|opened| opened.file == seen);
+            if !is_all {
+                let reason = "the kernel sees only a part of it";
+                let cause = format!("kmod leaves it to the kernel to unpack the file, and that takes only the first part of what {} packed", packed.name());
+                odd.asides
+                    .push(Obstacle::new(None, reason, cause).advise(again));
+            }
+            let module = Module {
+                compression: Some(packed),
+                misplaced: 0,
+                file: Cow::Owned(seen),
+            };
+            Ok((module, odd))
+        }
+        Some((Compression::Xz | Compression::Zstd, Unpacker::Kmod)) => {
+            let opened = opened?;
+            if opened.misplaced > 0 {
+                let cause = "it was signed after it was packed, and insmod and modprobe refuse a packed file with something behind it";
+                let behind = Obstacle::new("EINVAL", "it was signed after it was packed", cause);
+                odd.before_signature
+                    .push(behind.advise(sign_with_own(path)).for_good());
+            }
+            Ok((opened, odd))
+        }
+        _ => Ok((opened?, odd)),
+    }
 }
 
 /// What the module says of the kernel that it is for.
