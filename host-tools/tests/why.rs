@@ -143,7 +143,7 @@ fn an_image_tells_what_would_become_of_each() {
         answer["modes"],
         serde_json::json!({"permissive": "loads, taints", "sig_enforce": "EKEYREJECTED", "lockdown": "EPERM"})
     );
-    says(&answer, "findings", "strip and objcopy do");
+    says(&answer, "findings", "strip or objcopy took the signature off");
     says(
         &answer,
         "remedies",
@@ -901,6 +901,7 @@ fn installed(work: &TempDir, name: &str) -> PathBuf {
     write("proc/sys/kernel/modules_disabled", "0");
     write("proc/sys/kernel/tainted", "0");
     write("proc/keys", "");
+    write("proc/cmdline", "quiet");
     write("proc/modules", "");
     write("sys/module/module/parameters/sig_enforce", "Y");
     write(
@@ -1032,7 +1033,7 @@ fn the_firmwares_own_keys_are_known() {
     says(
         &answer,
         "findings",
-        "the key that signed it has been revoked",
+        "the signer's key has been revoked",
     );
     fs::remove_file(variables.join("dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f")).unwrap();
     put("MokIgnoreDB");
@@ -1120,4 +1121,241 @@ fn all_modules_of_a_machine_are_held_against_its_kernel() {
         2,
         "say who is trusted: --running or --next of this machine",
     );
+}
+
+/// A module with these fields in .modinfo in place of its description, signed with our key.
+fn with_field(work: &TempDir, name: &str, field: &[u8]) {
+    let module = read(work, "unsigned.ko");
+    let at = module.windows(7).position(|part| part == b"descrip");
+    let at = at.unwrap();
+    let end = at + module[at..].iter().position(|byte| *byte == 0).unwrap();
+    let mut new = field.to_vec();
+    assert!(new.len() < end - at, "{}", end - at);
+    new.resize(end - at, 0);
+    edited(work, name, &module[at..end].to_vec(), &new);
+}
+
+#[test]
+fn what_the_running_kernel_refuses_beside_signatures_is_known() {
+    let work = states();
+    let root = installed(&work, "root");
+    let path = root.to_str().unwrap();
+    let ask = |module: &str| why(&work, &["--root", path, module]);
+    let write = |name: &str, text: &str| record(&root, &[(name, text.as_bytes())]);
+    let refused = |module: &str, error: &str, reason: &str| {
+        let (code, answer) = ask(module);
+        assert_eq!(
+            (code, &answer["loads"]),
+            (Some(1), &false.into()),
+            "{answer}"
+        );
+        assert_eq!(answer["error"], error, "{answer}");
+        let verdict = answer["verdict"].as_str().unwrap();
+        assert!(
+            verdict.starts_with("WILL NOT LOAD on this kernel (") && verdict.contains(reason),
+            "{verdict}"
+        );
+        assert!(
+            !answer["remedies"].as_array().unwrap().is_empty(),
+            "{answer}"
+        );
+    };
+    assert_eq!(ask("good.ko").0, Some(0));
+
+    // By the name that it has in itself, whatever the file is called.
+    write("proc/cmdline", "quiet module_blacklist=other,dummy");
+    refused("good.ko", "EPERM", "module_blacklist= forbids dummy");
+    // Of several, the last one counts; what is behind -- is not for the kernel.
+    write(
+        "proc/cmdline",
+        "module_blacklist=dummy module_blacklist=other -- module_blacklist=dummy",
+    );
+    assert_eq!(ask("good.ko").0, Some(0));
+
+    write("proc/modules", "dummy 16384 0 - Live 0x0000000000000000\n");
+    refused("good.ko", "EEXIST", "dummy is loaded already");
+    write("proc/modules", "");
+    record(&root, &[("sys/module/dummy/parameters/numdummies", b"1")]);
+    refused("good.ko", "EINVAL", "dummy is built into the kernel");
+    fs::remove_dir_all(root.join("sys/module/dummy")).unwrap();
+
+    // What it needs has to be there, and insmod does not load it.
+    with_field(&work, "needs.ko", b"depends=crc-ccitt");
+    let x509 = modsig_tools::keys::certificate(&work.path().join("c.pem")).unwrap();
+    let list = signature_list(&x509.to_der().unwrap());
+    record(
+        &root,
+        &[("sys/firmware/efi/mok-variables/MokListRT", &list)],
+    );
+    refused(
+        "needs.ko",
+        "ENOENT",
+        "it needs crc_ccitt, which is not loaded",
+    );
+    write(
+        "proc/modules",
+        "crc_ccitt 16384 0 - Live 0x0000000000000000\n",
+    );
+    assert_eq!(ask("needs.ko").0, Some(0));
+    write("proc/modules", "");
+    let release = release(&debian());
+    write(
+        &format!("lib/modules/{release}/modules.builtin"),
+        "kernel/lib/crc-ccitt.ko\n",
+    );
+    assert_eq!(ask("needs.ko").0, Some(0));
+
+    // modules_disabled, which counts whatever the module is like.
+    write("proc/sys/kernel/modules_disabled", "1");
+    refused("good.ko", "EPERM", "modules_disabled is set");
+}
+
+#[test]
+fn what_nobody_can_foresee_is_said_to_depend() {
+    let work = states();
+    let root = installed(&work, "root");
+    let path = root.to_str().unwrap();
+    let release = release(&debian());
+    let ask = |module: &str| why(&work, &["--root", path, module]);
+    let write = |name: &str, text: &str| record(&root, &[(name, text.as_bytes())]);
+    let depends = |module: &str, reason: &str| {
+        let (code, answer) = ask(module);
+        assert_eq!(
+            (code, &answer["loads"]),
+            (Some(1), &Value::Null),
+            "{answer}"
+        );
+        let verdict = answer["verdict"].as_str().unwrap();
+        assert!(
+            verdict.starts_with("MAY NOT LOAD on this kernel (") && verdict.contains(reason),
+            "{verdict}"
+        );
+    };
+    assert_eq!(ask("good.ko").0, Some(0));
+    write("proc/sys/kernel/loadpin/enforce", "1");
+    depends("good.ko", "LoadPin is on");
+    write("proc/sys/kernel/loadpin/enforce", "0");
+    assert_eq!(ask("good.ko").0, Some(0));
+
+    // modprobe runs something else; a later directory does not count where an earlier one has the file.
+    let modules = format!("lib/modules/{release}");
+    record(
+        &root,
+        &[(&format!("{modules}/dummy.ko"), &read(&work, "good.ko"))],
+    );
+    assert_eq!(ask("dummy").0, Some(0));
+    write(
+        "usr/lib/modprobe.d/net.conf",
+        "options dummy numdummies=1\ninstall dummy /bin/true\n",
+    );
+    depends("dummy", "modprobe runs a command in place of loading it");
+    write("etc/modprobe.d/net.conf", "# none\nblacklist dummy\n");
+    assert_eq!(ask("dummy").0, Some(0));
+
+    // A key that only the kernel has may be the signer's.
+    assert_eq!(ask("untrusted.ko").1["loads"], false);
+}
+
+#[test]
+fn ima_is_asked_for_its_policy() {
+    let work = states();
+    let root = installed(&work, "root");
+    let path = root.to_str().unwrap();
+    let ask = |module: &str| why(&work, &["--root", path, module]).1;
+    let policy = "sys/kernel/security/ima/policy";
+    let write = |name: &str, text: &str| record(&root, &[(name, text.as_bytes())]);
+    write("proc/cmdline", "quiet");
+    write(policy, "measure func=MODULE_CHECK \n");
+    assert_eq!(ask("good.ko")["loads"], true);
+    // Beside the file only: it has none there.
+    write(policy, "appraise func=MODULE_CHECK appraise_type=imasig \n");
+    let answer = ask("good.ko");
+    assert_eq!(
+        (&answer["loads"], &answer["error"]),
+        (&false.into(), &"EACCES".into()),
+        "{answer}"
+    );
+    says(&answer, "remedies", "evmctl ima_sign");
+    // Or at its end, by a key that nobody can read.
+    write(
+        policy,
+        "appraise func=MODULE_CHECK appraise_type=imasig|modsig \n",
+    );
+    assert_eq!(ask("good.ko")["loads"], Value::Null);
+    let answer = ask("unsigned.ko");
+    assert_eq!(answer["error"], "EACCES", "{answer}");
+    // Told not to insist.
+    write("proc/cmdline", "quiet ima_appraise=log");
+    assert_eq!(ask("good.ko")["loads"], true);
+    // It took a policy, and nobody can read that.
+    write("proc/cmdline", "quiet");
+    fs::remove_file(root.join(policy)).unwrap();
+    assert_eq!(ask("good.ko")["loads"], Value::Null);
+    // It cannot be read: said, and taken for a usual one.
+    fs::create_dir_all(root.join(policy)).unwrap();
+    let answer = ask("good.ko");
+    assert_eq!(
+        (&answer["loads"], &answer["unknown"]),
+        (&true.into(), &serde_json::json!([])),
+        "{answer}"
+    );
+    write("proc/cmdline", "ima_policy=appraise_tcb");
+    says(&ask("good.ko"), "unknown", "IMA: its policy");
+}
+
+#[test]
+fn a_name_is_a_name_though_there_is_a_file_of_it() {
+    let work = states();
+    let root = installed(&work, "root");
+    let path = root.to_str().unwrap();
+    let ask = |module: &str| why(&work, &["--root", path, module]);
+    fs::write(work.path().join("dummy"), "no module").unwrap();
+    let output = modsig(&work, &["why", "--root", path, "dummy"]);
+    fails(
+        &output,
+        2,
+        "to ask about the file of that name: modsig why ./dummy",
+    );
+    let installed = format!("lib/modules/{}/dummy.ko", release(&debian()));
+    record(&root, &[(&installed, &read(&work, "good.ko"))]);
+    let (code, answer) = ask("dummy");
+    assert_eq!(code, Some(0), "{answer}");
+    assert!(answer["path"].as_str().unwrap().ends_with(&installed));
+    let (code, answer) = ask("./dummy");
+    assert_eq!((code, &answer["path"]), (Some(1), &"./dummy".into()));
+}
+
+#[test]
+fn the_verdict_comes_first_and_remedies_are_numbered() {
+    let work = states();
+    let root = installed(&work, "root");
+    let path = root.to_str().unwrap();
+    let text = |arguments: &[&str]| {
+        let output = modsig(&work, &[&["why", "--root", path], arguments].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let release = release(&debian());
+    record(&root, &[("var/lib/dpkg/status", b"")]);
+    let module = format!("lib/modules/{release}/dummy.ko");
+    record(&root, &[(&module, &read(&work, "unsigned.ko"))]);
+    let file = format!("{path}/{module}");
+    let expected = format!(
+        "dummy: WILL NOT LOAD on this kernel (Linux {release}, sig_enforce, locked down): not signed (EKEYREJECTED)
+Cause:  it has no signature: it was never signed, or strip or objcopy took the signature off
+Fix:    1. install its package again: apt-get install --reinstall \"$(dpkg -S {file} | cut -d : -f 1)\"
+        2. sign it with a key that the kernel trusts: modsig sign --key KEY --cert CERT {file}
+"
+    );
+    assert_eq!(text(&["dummy"]), expected);
+    // The machine only if it is asked for.
+    let long = text(&["-v", "dummy"]);
+    assert!(long.contains("\nMachine: Linux "), "{long}");
+    fs::write(&file, read(&work, "good.ko")).unwrap();
+    let on = format!("on this kernel (Linux {release}, sig_enforce, locked down)");
+    assert_eq!(text(&["dummy"]), format!("dummy: loads {on}\n"));
+    record(
+        &root,
+        &[("proc/modules", b"dummy 16384 0 - Live 0x0000000000000000\n")],
+    );
+    assert_eq!(text(&["dummy"]), format!("dummy: is loaded already {on}\n"));
 }
