@@ -143,7 +143,11 @@ fn an_image_tells_what_would_become_of_each() {
         answer["modes"],
         serde_json::json!({"permissive": "loads, taints", "sig_enforce": "EKEYREJECTED", "lockdown": "EPERM"})
     );
-    says(&answer, "findings", "strip or objcopy took the signature off");
+    says(
+        &answer,
+        "findings",
+        "strip or objcopy took the signature off",
+    );
     says(
         &answer,
         "remedies",
@@ -1030,11 +1034,7 @@ fn the_firmwares_own_keys_are_known() {
     put("dbx");
     let (code, answer) = ask();
     assert_eq!(code, Some(1), "{answer}");
-    says(
-        &answer,
-        "findings",
-        "the signer's key has been revoked",
-    );
+    says(&answer, "findings", "the signer's key has been revoked");
     fs::remove_file(variables.join("dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f")).unwrap();
     put("MokIgnoreDB");
     assert_eq!(ask().0, Some(1));

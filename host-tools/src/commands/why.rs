@@ -431,10 +431,14 @@ fn verdict(checked: &Checked<'_>, obstacles: &Obstacles, scene: &Scene, answer: 
             (mode, refused.unwrap_or(signature))
         })
         .collect();
-    answer.modes.clone_from(&outcomes);
     let is_refused = |(_, outcome): &&(Mode, &str)| !outcome.starts_with("loads");
     let refusing = outcomes.iter().filter(is_refused).count();
     let is_doubtful = all().any(|obstacle| obstacle.error.is_none());
+    let modes = outcomes.iter().map(|&(mode, outcome)| match is_doubtful {
+        true if outcome.starts_with("loads") => (mode, "may load"),
+        _ => (mode, outcome),
+    });
+    answer.modes = modes.collect();
     let is_for_its_key =
         checked.result == Err(Error::NoKey) && all().all(|obstacle| obstacle.error.is_none());
     answer.loads = match refusing {

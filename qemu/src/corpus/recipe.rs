@@ -25,7 +25,10 @@ use openssl::{
     bn::BigNum,
     cms::{CMSOptions, CmsContentInfo},
     hash::MessageDigest,
-    x509::{extension::SubjectKeyIdentifier, X509},
+    x509::{
+        extension::{AuthorityKeyIdentifier, SubjectKeyIdentifier},
+        X509,
+    },
 };
 
 use super::proofs;
@@ -437,6 +440,11 @@ impl Pantry {
         new.set_pubkey(&*self.certificate(key)?.public_key()?)?;
         let id = SubjectKeyIdentifier::new().build(&new.x509v3_context(Some(&by), None))?;
         new.append_extension(id)?;
+        // Without it no kernel looks for who has issued it.
+        let by_id = AuthorityKeyIdentifier::new()
+            .keyid(true)
+            .build(&new.x509v3_context(Some(&by), None));
+        new.append_extension(by_id?)?;
         new.sign(&by_key, MessageDigest::sha256())?;
         Ok(new.build())
     }
