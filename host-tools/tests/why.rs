@@ -1132,7 +1132,7 @@ fn with_field(work: &TempDir, name: &str, field: &[u8]) {
     let mut new = field.to_vec();
     assert!(new.len() < end - at, "{}", end - at);
     new.resize(end - at, 0);
-    edited(work, name, &module[at..end].to_vec(), &new);
+    edited(work, name, &module[at..end], &new);
 }
 
 #[test]

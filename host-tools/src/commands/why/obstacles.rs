@@ -254,8 +254,9 @@ fn ima(
 ) -> Option<Obstacle> {
     /// `EVM_IMA_XATTR_DIGSIG`
     const SIGNATURE: u8 = 3;
-    let is_packed = opened.compression.is_some();
-    let may_unpack = running.unpacks.is_some();
+    // Who unpacks it, if it is packed and somebody does.
+    let by = opened.compression.map(|packed| running.unpacker(packed));
+    let is_by_kmod = by == Some(Some(Unpacker::Kmod));
     let has_label = || {
         let label = xattr::get(path, "security.ima").ok().flatten();
         label.is_some_and(|label| label.first() == Some(&SIGNATURE))
@@ -263,11 +264,10 @@ fn ima(
     let has_message = || trailer::split(file).is_ok_and(|split| split.kind == trailer::Kind::Pkcs7);
     let refuses = match running.ima {
         Ima::LetsPass => return None,
-        _ if is_packed && !may_unpack && scene.modes == [Mode::Enforcing] => return None,
-        Ima::Appraises { .. } if is_packed && !may_unpack => true,
-        Ima::Appraises { modsig } => {
-            !has_label() && !(modsig && has_message()) && (!is_packed || !may_unpack)
-        }
+        _ if is_by_kmod && scene.modes == [Mode::Enforcing] => return None,
+        Ima::Appraises { .. } if is_by_kmod => true,
+        Ima::Appraises { .. } if by == Some(None) => false,
+        Ima::Appraises { modsig } => !(has_label() || modsig && has_message()),
         Ima::Unclear => false,
     };
     let sign = format!(
