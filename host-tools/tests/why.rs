@@ -1181,6 +1181,7 @@ fn what_the_running_kernel_refuses_beside_signatures_is_known() {
 
     // What it needs has to be there, and insmod does not load it.
     with_field(&work, "needs.ko", b"depends=crc-ccitt");
+    with_field(&work, "top.ko", b"depends=needs");
     let x509 = modsig_tools::keys::certificate(&work.path().join("c.pem")).unwrap();
     let list = signature_list(&x509.to_der().unwrap());
     record(
@@ -1199,8 +1200,28 @@ fn what_the_running_kernel_refuses_beside_signatures_is_known() {
     assert_eq!(ask("needs.ko").0, Some(0));
     write("proc/modules", "");
     let release = release(&debian());
+    // By name, all of those are loaded in front of it, each after what it needs itself.
+    let modules = format!("lib/modules/{release}");
+    for (name, file) in [
+        ("top.ko", "top.ko"),
+        ("needs.ko", "needs.ko"),
+        ("crc-ccitt.ko", "good.ko"),
+    ] {
+        record(&root, &[(&format!("{modules}/{name}"), &read(&work, file))]);
+    }
+    let dep = format!("{modules}/modules.dep");
     write(
-        &format!("lib/modules/{release}/modules.builtin"),
+        &dep,
+        "top.ko: needs.ko crc-ccitt.ko\nneeds.ko: crc-ccitt.ko\ncrc-ccitt.ko:\n",
+    );
+    let (_, answer) = ask("top");
+    assert_eq!(answer["loads"], true, "{answer}");
+    write(&dep, "top.ko: needs.ko\nneeds.ko:\n");
+    let (_, answer) = ask("top");
+    assert_eq!(answer["error"], "ENOENT", "{answer}");
+    says(&answer, "findings", "it needs needs, which WILL NOT LOAD");
+    write(
+        &format!("{modules}/modules.builtin"),
         "kernel/lib/crc-ccitt.ko\n",
     );
     assert_eq!(ask("needs.ko").0, Some(0));

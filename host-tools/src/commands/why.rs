@@ -127,8 +127,8 @@ fn answer(path: &Path, asked: &Path, machine: &Machine, scene: &Scene) -> Result
     };
     needed.retain(|path| !scene.has_loaded(&module_name(&path.to_string_lossy())));
     let mut answer = about(path, is_by_name, &needed, machine, scene)?;
-    for needed in &needed {
-        answer.needs(needed, &about(needed, true, &[], machine, scene)?, scene);
+    for one in &needed {
+        answer.needs(one, &about(one, true, &needed, machine, scene)?, scene);
     }
     let name = module_name(&path.to_string_lossy());
     if is_by_name && scene.has_loaded(&name) {
