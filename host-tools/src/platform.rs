@@ -158,6 +158,12 @@ impl Host {
         self.left_out.push(digest);
     }
 
+    /// Does without ML-DSA, as a kernel that has never heard of it.
+    pub fn leave_out_ml_dsa(&mut self) {
+        self.tree.ml_dsa = false;
+        self.tree.ml_dsa_attributes = false;
+    }
+
     /// Has signatures of ML-DSA verified by something else than OpenSSL.
     pub fn verify_ml_dsa_by(&mut self, verify: MlDsaVerify) {
         self.ml_dsa = verify;

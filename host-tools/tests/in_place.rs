@@ -234,7 +234,7 @@ fn what_somebody_else_writes_meanwhile_stays() {
         write(&path, &longer);
         let error = original.replace_end(2 * PAGE as u64, &end).unwrap_err();
         let error = format!("{error:#}");
-        assert!(error.contains("somebody else changed it"), "{error}");
+        assert!(error.contains("changed by another process"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), longer);
     }
     // Nobody has.

@@ -143,7 +143,7 @@ fn signers_are_named_in_their_own_letters() {
             &["inspect", "m.ko"][..],
             &["inspect", "--json", "m.ko"],
             &["verify", "--cert", &cert, "m.ko"],
-            &["why", "--cert", &cert, "m.ko"],
+            &["why", "-v", "--cert", &cert, "m.ko"],
         ] {
             says(&modsig(&work, arguments), shown);
         }

@@ -199,8 +199,14 @@ Examples:
 pub(crate) const WHY: &str = "\
 Exit status:
   0  the module would load
-  1  it would not, or not in every mode that the kernel may be in
+  1  it would not, or may not: not in every mode that the kernel may be in, or it
+     depends on what is not known here
   2  that could not be found out
+
+Output:
+  MODULE: loads on ..., WILL NOT LOAD on ..., or MAY NOT LOAD on ..., and why;
+  then Cause, in more words, and Fix: what helps, the likeliest first. Unknown is
+  what could not be read, and what was assumed therefore.
 
 Examples:
   On this machine a name is enough, as for modprobe: modsig why e1000e

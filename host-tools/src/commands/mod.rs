@@ -112,9 +112,10 @@ pub(crate) enum Command {
     Certs(certs::Arguments),
     /// Explain why a module does not load, and what to do
     ///
-    /// Says in plain words what is wrong with a module's signature, or with the keys that this
-    /// machine's kernel has, and which command helps. Reads the kernel's keyrings, lockdown, taint
-    /// and sig_enforce, and the machine owner's keys, as far as it may.
+    /// Says whether it loads, in plain words why not, and which command helps. A name stands for the
+    /// module that modprobe would load, with those that it needs; a file for itself, as with insmod.
+    /// Reads the kernel's keyrings, lockdown, sig_enforce, modules_disabled and module_blacklist,
+    /// IMA's policy, LoadPin, modprobe.d, and the machine owner's keys, as far as it may.
     #[command(after_long_help = help::WHY, verbatim_doc_comment)]
     Why(why::Arguments),
     /// Make a key and its certificate

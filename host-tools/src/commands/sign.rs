@@ -17,12 +17,13 @@ use modsig_tools::{
     detached::SIGNATURE,
     digest::digest_by_name,
     files::{Found, Links, Pending},
-    keys,
+    keys::{self, SigningKey},
     library::Library,
     module::{self, Module},
     passphrase::Passphrase,
     signer::Signer,
 };
+use openssl::x509::X509;
 use serde::Serialize;
 
 use crate::cli::{
@@ -95,14 +96,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if let (Some(file), Some(directory)) = (&arguments.from_manifest, &arguments.dest_dir) {
         let manifest = manifest::read(file)?;
-        let signer = signer(arguments, manifest.hash, manifest.modules.len())?;
+        let signer = Keys::read(arguments)?.signer(manifest.hash, manifest.modules.len())?;
         // A key of ML-DSA says here that it cannot.
         signer.digest_of(&[])?;
         let (modules, writing) = (&arguments.modules, &arguments.writing);
         return manifest::sign(modules, writing, manifest, &signer, directory);
     }
+    // The key first: who is to type its passphrase is asked at once, and nobody reads along while it waits for
+    // a list.
+    let keys = Keys::read(arguments)?;
     let modules = arguments.modules.find(Links::Leave)?;
-    let signer = signer(arguments, digest, modules.len())?;
+    let signer = keys.signer(digest, modules.len())?;
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
@@ -114,34 +118,56 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     )
 }
 
-/// The signer that was asked for, for so many modules; says what is odd about it.
-fn signer(arguments: &Arguments, digest: DigestAlgorithm, count: usize) -> Result<Signer> {
-    let form = if arguments.keyid {
-        SignerIdForm::SubjectKeyId
-    } else {
-        SignerIdForm::IssuerAndSerial
-    };
-    let key = arguments.key.as_deref().context("give --key")?;
-    let cert = arguments.cert.as_deref().unwrap_or(key);
-    let passphrase = Passphrase::new(arguments.passphrase_file.as_deref());
-    let (private, certificate) = keys::pair_with(key, cert, &passphrase)?;
-    let signer = private
-        .by(arguments.library, digest, count)
-        .and_then(|private| Signer::new(private, &certificate, digest, form))
-        .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
-    let signer = match &arguments.chain {
-        Some(file) => {
-            signer.with_chain(&certificate, &keys::certificates_with(file, &passphrase)?)?
+/// The key and the certificates that were given.
+struct Keys<'a> {
+    arguments: &'a Arguments,
+    private: SigningKey,
+    certificate: X509,
+    chain: Option<Vec<X509>>,
+    /// As people know them.
+    named: String,
+}
+
+impl<'a> Keys<'a> {
+    fn read(arguments: &'a Arguments) -> Result<Self> {
+        let key = arguments.key.as_deref().context("give --key")?;
+        let cert = arguments.cert.as_deref().unwrap_or(key);
+        let passphrase = Passphrase::new(arguments.passphrase_file.as_deref());
+        let (private, certificate) = keys::pair_with(key, cert, &passphrase)?;
+        let chain = arguments.chain.as_deref();
+        let chain = chain.map(|file| keys::certificates_with(file, &passphrase));
+        Ok(Keys {
+            arguments,
+            private,
+            certificate,
+            chain: chain.transpose()?,
+            named: format!("{} with {}", keys::shown(key), keys::shown(cert)),
+        })
+    }
+
+    /// The signer that was asked for, for so many modules; says what is odd about it.
+    fn signer(self, digest: DigestAlgorithm, count: usize) -> Result<Signer> {
+        let form = match self.arguments.keyid {
+            true => SignerIdForm::SubjectKeyId,
+            false => SignerIdForm::IssuerAndSerial,
+        };
+        let signer = self
+            .private
+            .by(self.arguments.library, digest, count)
+            .and_then(|private| Signer::new(private, &self.certificate, digest, form))
+            .context(self.named)?;
+        let signer = match &self.chain {
+            Some(chain) => signer.with_chain(&self.certificate, chain)?,
+            None => signer,
+        };
+        for warning in signer.warnings() {
+            self.arguments.modules.warn(warning);
         }
-        None => signer,
-    };
-    for warning in signer.warnings() {
-        arguments.modules.warn(warning);
+        if self.arguments.modules.verbose() {
+            report::say(&signer.signed_by());
+        }
+        Ok(signer.with_token_sessions(self.arguments.token_sessions))
     }
-    if arguments.modules.verbose() {
-        report::say(&signer.signed_by());
-    }
-    Ok(signer.with_token_sessions(arguments.token_sessions))
 }
 
 /// Fails if two modules would have the same copy below `directory`.
