@@ -29,7 +29,8 @@ Examples:
 pub(super) const SIGN: &str = "\
 Exit status:
   0  all modules are signed
-  1  some are not, each with a line that says why; all others are signed
+  1  some are not, each with a line that says why; all others are signed. If the run was
+     interrupted, or the token has gone, it is said how many are left
   2  no module was touched: wrong arguments, or a key that cannot be used
 
 Environment:
