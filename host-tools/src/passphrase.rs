@@ -3,7 +3,7 @@
 //! The passphrase of a key, or the PIN of a token: where it comes from, asked for once, wiped.
 
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     env,
     fs::{self, File},
     io::{self, IsTerminal, Read, Write},
@@ -39,6 +39,7 @@ const LONGEST: usize = 1024;
 pub struct Passphrase {
     file: Option<PathBuf>,
     known: OnceCell<Zeroizing<Vec<u8>>>,
+    is_typed: Cell<bool>,
 }
 
 impl Passphrase {
@@ -48,6 +49,7 @@ impl Passphrase {
         Passphrase {
             file: file.map(Path::to_path_buf),
             known: OnceCell::new(),
+            is_typed: Cell::new(false),
         }
     }
 
@@ -56,16 +58,25 @@ impl Passphrase {
         if let Some(known) = self.known.get() {
             return Ok(known);
         }
-        let secret = match (&self.file, env::var_os(PIN_VARIABLE)) {
-            (Some(file), _) => first_line(file)?,
-            (None, Some(value)) if !value.is_empty() => Zeroizing::new(value.into_vec()),
-            (None, _) => match typed(&format!("{noun} for {name}: "))? {
-                Some(secret) => secret,
-                None => bail!(
-                    "{name}: {lacking}; give its {} with --passphrase-file or in {PIN_VARIABLE}, \
-                     or sign on a terminal",
-                    noun.replace("Pass", "pass")
-                ),
+        let variable = || {
+            let value = Zeroizing::new(env::var_os(PIN_VARIABLE)?.into_vec());
+            Some(value).filter(|value| !value.is_empty())
+        };
+        let secret = match &self.file {
+            Some(file) => first_line(file)?,
+            None => match variable() {
+                Some(value) => value,
+                None => {
+                    self.is_typed.set(true);
+                    let typed = typed(&format!("{noun} for {name}: "))?;
+                    typed.with_context(|| {
+                        format!(
+                            "{name}: {lacking}; give its {} with --passphrase-file or in \
+                             {PIN_VARIABLE}, or sign on a terminal",
+                            noun.replace("Pass", "pass")
+                        )
+                    })?
+                }
             },
         };
         ensure!(
@@ -78,10 +89,8 @@ impl Passphrase {
 
     /// Gets one for something new, called `name`: as [`Self::get`], but what is typed is typed twice.
     pub fn choose(&self, name: &str) -> Result<&[u8]> {
-        let is_given =
-            self.file.is_some() || env::var_os(PIN_VARIABLE).is_some_and(|value| !value.is_empty());
         let first = self.get("Passphrase", name, "it is to be encrypted")?;
-        if !is_given {
+        if self.is_typed.get() {
             let again = typed("Again, to be sure: ")?;
             ensure!(
                 again.is_some_and(|again| *again == first),

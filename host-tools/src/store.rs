@@ -511,7 +511,7 @@ impl Token {
             (Some(_), others, _) => bail!("{name}: {} private keys match", others + 1),
             (None, _, Device::Tpm) => bail!(
                 "{name}: the TPM has no such key, or did not load it ({}); a key that was made for \
-                 another TPM, or before this one was cleared, cannot be loaded; tpm2_getcap \
+                 another TPM, or before this one was cleared, cannot be loaded, nor can a damaged file; tpm2_getcap \
                  handles-persistent tells which there are",
                 causes(&errors)
             ),

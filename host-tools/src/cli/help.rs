@@ -29,7 +29,8 @@ Examples:
 pub(crate) const SIGN: &str = "\
 Exit status:
   0  all modules are signed
-  1  some modules failed, each has a line that says why; all others are signed
+  1  some modules failed, each has a line that says why; all others are signed. After an
+     interrupt, or if the token has gone, it says how many are left
   2  no module was touched: wrong arguments, or a key that cannot be used
 
 Environment:
