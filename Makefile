@@ -53,7 +53,7 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe licences clip
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
 	test-verifier differ-6.12 differ-7.3 test-harness test-integrate \
-	boots-6.12-x86_64 test-kbuild-6.12 \
+	boots-6.12-x86_64 why-6.12 test-kbuild-6.12 \
 	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
 	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
 	check-kernel-6.12 panic-free stack test-kbuild-7.3 test-hashes test-dkms \
@@ -171,6 +171,10 @@ joined = $(subst $(empty) $(empty),$(comma),$(1))
 $(filter boots-%,$(filter-out %-c,$(TEST))): boots-%: $$(addprefix kernel-$$*-,$$(flavours_$$*))
 	$(step) -i $(harness) -k $(addprefix $*-,$(flavours_$*)) -- \
 		$(qemu) boots --quiet $(call options,$*) --flavours $(call joined,$(flavours_$*))
+# Those that qemu/why.toml boots.
+why_flavours := permissive force hashes hashes-only c
+why-6.12: $(why_flavours:%=kernel-6.12-x86_64-%)
+	$(step) -i $(harness) -k $(why_flavours:%=6.12-x86_64-%) -- $(qemu) why --quiet
 all_flavours := permissive force hashes hashes-only
 $(filter boots-all-%,$(TEST_ALL)): boots-all-%: $$(addprefix kernel-$$*-,$$(all_flavours))
 	$(step) -i $(harness) -k $(addprefix $*-,$(all_flavours)) -- $(qemu) boots --quiet $(call options,$*)

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use flate2::{read::MultiGzDecoder, GzBuilder};
+use flate2::{bufread::GzDecoder, read::MultiGzDecoder, GzBuilder};
 use liblzma::{
     read::XzDecoder,
     stream::{Check, Filters, LzmaOptions, Stream, CONCATENATED},
@@ -91,6 +91,30 @@ impl Compression {
                 read_all(XzDecoder::new_stream(file, stream))
             }
             Compression::Zstd => read_all(zstd::Decoder::with_buffer(file)?),
+        }
+    }
+
+    /// Unpacks a file as the kernel does (kernel/module/decompress.c): the first part of it, whatever stands
+    /// behind that.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel would not unpack it.
+    pub fn unpack_as_kernel(self, file: &[u8]) -> Result<Vec<u8>> {
+        match self {
+            Compression::Gzip => read_all(GzDecoder::new(file)),
+            Compression::Xz => {
+                // The second byte of the stream's flags (section 2.1.1.2 of the .xz format).
+                const NONE_OR_CRC32: [u8; 2] = [0, 1];
+                let check = file.get(7);
+                ensure!(
+                    check.is_some_and(|check| NONE_OR_CRC32.contains(check)),
+                    "kernels know no check of xz but CRC-32"
+                );
+                let stream = Stream::new_stream_decoder(XZ_MEMORY, 0)?;
+                read_all(XzDecoder::new_stream(file, stream))
+            }
+            Compression::Zstd => read_all(zstd::Decoder::with_buffer(file)?.single_frame()),
         }
     }
 

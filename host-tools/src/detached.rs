@@ -19,6 +19,7 @@ use crate::{
     digest::digest_by_name,
     hex, module,
     platform::{kernel_that_trusts, no_verdict, Host},
+    recognize,
 };
 
 /// What stands behind a module's name in that of its signature's file.
@@ -163,7 +164,20 @@ impl Gate {
                 Some(signer) => bail!("it is by another signer, {signer}"),
                 None => bail!("it is by another signer"),
             },
-            Err(error) => bail!("it is not good for this module: {error}"),
+            Err(error) => {
+                // Why a reader of DER stops is of no help where it is no DER at all.
+                if let Some(what) = recognize::in_place_of_message(message) {
+                    bail!("it is not good for this module: {what}");
+                }
+                let hint = match error {
+                    Error::EmbeddedContent => ": sign without -nodetach",
+                    _ if recognize::has_attributes(message) => {
+                        "; it has signed attributes, which nothing needs: sign with -noattr"
+                    }
+                    _ => "",
+                };
+                bail!("it is not good for this module: {error}{hint}")
+            }
         }
         let parsed =
             cms::parse(message, Tree::NEWEST).and_then(|parsed| parsed.signed_data().copied());

@@ -13,18 +13,28 @@
 // The commands name the library as any other user of it does.
 extern crate self as modsig_tools;
 
+// For other processors AWS-LC has to make its bindings, with tools of its own.
+#[cfg_attr(
+    not(all(
+        feature = "aws-lc",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    path = "aws_lc_missing.rs"
+)]
+mod aws_lc;
 pub mod certificate;
+mod cli;
 pub mod commands;
 pub mod compression;
 pub mod detached;
 pub mod digest;
 pub mod files;
-pub mod generate;
 pub mod hashes;
 pub mod hex;
 pub mod image;
 pub mod initramfs;
 pub mod keys;
+pub mod library;
 pub mod loader;
 pub mod lz4;
 pub mod machine;
@@ -32,10 +42,13 @@ pub mod memory;
 pub mod message;
 pub mod ml_dsa;
 pub mod module;
+pub mod new_key;
 pub mod one_time;
 pub mod parallel;
 pub mod passphrase;
+pub mod pkcs12;
 pub mod platform;
+pub mod recognize;
 pub mod scene;
 #[allow(unsafe_code)]
 pub mod secret;

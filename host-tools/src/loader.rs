@@ -7,8 +7,9 @@
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use object::{
     elf::{self, FileHeader32, FileHeader64},
+    pod,
     read::elf::{FileHeader, SectionHeader},
-    Endianness,
+    Endianness, SectionIndex,
 };
 
 /// A module that a loader would go on with.
@@ -80,47 +81,97 @@ impl<'a> Loadable<'a> {
     ///
     /// If no loader would go on with it.
     pub fn read(file: &'a [u8]) -> Result<Self> {
-        ensure!(!file.is_empty(), "the file is empty; build it again");
+        ensure!(!file.is_empty(), "the file is empty");
         ensure!(
             file.starts_with(&elf::ELFMAG),
             "not a kernel module (not an ELF file)"
         );
         let read = || match file.get(4) {
+            // Kernels for these look at the machine, not at the class.
+            _ if matches!(file.get(18..20), Some([62 | 183, 0])) => {
+                Self::of::<FileHeader64<Endianness>>(file)
+            }
             Some(&elf::ELFCLASS32) => Self::of::<FileHeader32<Endianness>>(file),
             Some(&elf::ELFCLASS64) => Self::of::<FileHeader64<Endianness>>(file),
             _ => bail!("its ELF header is damaged"),
         };
-        read().context("not a kernel module, or damaged; install or build it again")
+        read().context("not a kernel module, or a damaged one")
     }
 
+    /// As `elf_validity_cache_copy()` and what it calls.
     fn of<H: FileHeader<Endian = Endianness>>(file: &'a [u8]) -> Result<Self> {
         let damaged = |what: &'static str| move |_| anyhow!("its {what} is not whole");
-        let header = H::parse(file).map_err(damaged("ELF header"))?;
-        let endian = header.endian().map_err(damaged("ELF header"))?;
+        let (header, _) =
+            pod::from_bytes::<H>(file).map_err(|()| anyhow!("its ELF header is not whole"))?;
+        let endian = header.endian().unwrap_or(Endianness::Little);
         ensure!(
             header.e_type(endian) == elf::ET_REL,
             "it is linked already, as a program or library is"
         );
+        ensure!(
+            header.e_shnum(endian) != 0,
+            "its table of sections is missing"
+        );
         let sections = header
             .sections(endian, file)
             .map_err(damaged("table of sections"))?;
-        let (mut info, mut modules, mut symbols) = (None, 0, 0);
+        let zero = sections.iter().next();
+        let zero = zero.context("its table of sections is missing")?;
+        ensure!(
+            zero.sh_type(endian) == elf::SHT_NULL
+                && zero.sh_size(endian).into() == 0
+                && zero.sh_addr(endian).into() == 0,
+            "its table of sections is damaged: the first one is not empty"
+        );
+        // The table that a section is linked to; one of strings.
+        let strings = |index: usize| {
+            let table = sections.section(SectionIndex(index)).ok();
+            table.filter(|table| index != 0 && table.sh_type(endian) == elf::SHT_STRTAB)
+        };
+        let names = strings(header.e_shstrndx(endian).into());
+        let names = names.context("its list of names is missing")?;
+        let names_size: u64 = names.sh_size(endian).into();
+        let names = names.data(endian, file).map_err(damaged("list of names"))?;
+        ensure!(names.last() == Some(&0), "its list of names is not whole");
+        let (mut info, mut infos, mut modules, mut symbols) = (None, 0, 0, 0);
         let mut has_versions = false;
         for section in sections.iter() {
             let kind = section.sh_type(endian);
-            if matches!(kind, elf::SHT_NULL | elf::SHT_NOBITS) {
+            if kind == elf::SHT_NULL {
                 continue;
             }
+            ensure!(
+                u64::from(section.sh_name(endian)) < names_size,
+                "its list of names is not whole"
+            );
             let content = section.data(endian, file).map_err(damaged("content"))?;
             let name = sections.section_name(endian, section);
             match name.map_err(damaged("list of names"))? {
-                b".modinfo" => info = Some(content),
+                b".modinfo" => {
+                    info = Some(content);
+                    infos += 1;
+                }
                 b"__versions" => has_versions = true,
-                THIS_MODULE => modules += 1,
+                THIS_MODULE => {
+                    let flags: u64 = section.sh_flags(endian).into();
+                    ensure!(
+                        kind != elf::SHT_NOBITS && flags & u64::from(elf::SHF_ALLOC) != 0,
+                        "its own structure (.gnu.linkonce.this_module) is damaged"
+                    );
+                    modules += 1;
+                }
                 _ => {}
             }
-            symbols += usize::from(kind == elf::SHT_SYMTAB);
+            if kind == elf::SHT_SYMTAB {
+                symbols += 1;
+                let link = usize::try_from(section.sh_link(endian))?;
+                strings(link).context("the names of its symbols are missing")?;
+            }
         }
+        ensure!(
+            infos <= 1,
+            "it says twice what it is for (.modinfo): it was linked from several modules"
+        );
         ensure!(
             modules == 1,
             "it is an object file without a module in it (.gnu.linkonce.this_module)"
@@ -132,7 +183,7 @@ impl<'a> Loadable<'a> {
         Ok(Loadable {
             machine: Machine {
                 number: header.e_machine(endian),
-                is_64: header.is_class_64(),
+                is_64: header.is_type_64(),
                 is_big_endian: endian == Endianness::Big,
             },
             info: info.unwrap_or_default(),
@@ -145,11 +196,30 @@ impl<'a> Loadable<'a> {
         self.machine
     }
 
+    /// The first value that it has in .modinfo for a name, as `get_modinfo()`.
+    fn field(&self, name: &str) -> Option<&'a str> {
+        let mut fields = self.info.split(|&byte| byte == 0);
+        let value = fields.find_map(|field| {
+            let rest = field.strip_prefix(name.as_bytes())?;
+            rest.strip_prefix(b"=")
+        })?;
+        std::str::from_utf8(value).ok()
+    }
+
     /// What it says that it is built for: release and configuration of a kernel.
     pub fn vermagic(&self) -> Option<&'a str> {
-        let mut fields = self.info.split(|&byte| byte == 0);
-        let value = fields.find_map(|field| field.strip_prefix(b"vermagic="))?;
-        std::str::from_utf8(value).ok()
+        self.field("vermagic")
+    }
+
+    /// The name that the kernel knows it by once it is loaded; modules of before Linux 4.16 do not say it.
+    pub fn name(&self) -> Option<&'a str> {
+        self.field("name")
+    }
+
+    /// The modules whose symbols it uses, by name.
+    pub fn depends(&self) -> impl Iterator<Item = &'a str> {
+        let names = self.field("depends").unwrap_or_default();
+        names.split(',').filter(|name| !name.is_empty())
     }
 
     /// The release that it says it is built for.
@@ -191,10 +261,20 @@ impl Loader {
         let Some(vermagic) = module.vermagic() else {
             return Some("it does not say which kernel it is for (no vermagic)".to_owned());
         };
+        let other = |kernels: &str| match module.release() {
+            Some(own) if Some(own) != kernels.split(' ').next() => {
+                let kernels = kernels.split(' ').next().unwrap_or_default();
+                format!("it is built for Linux {own}, and this is Linux {kernels}")
+            }
+            _ => format!(
+                "it is built for Linux {} with other options: this is {}",
+                vermagic.trim_end(),
+                kernels.trim_end()
+            ),
+        };
         let Some(kernels) = &self.vermagic else {
             let release = self.release.as_deref()?;
-            return (module.release() != Some(release))
-                .then(|| format!("it is built for Linux {vermagic}, and this is Linux {release}"));
+            return (module.release() != Some(release)).then(|| other(release));
         };
         // same_magic() of kernel/module/version.c.
         let has_versions =
@@ -203,12 +283,6 @@ impl Loader {
             (true, Some(at)) => magic[at..].to_owned(),
             _ => magic.to_owned(),
         };
-        (compared(vermagic) != compared(kernels)).then(|| {
-            format!(
-                "it is built for Linux {}, and this is Linux {}",
-                vermagic.trim_end(),
-                kernels.trim_end()
-            )
-        })
+        (compared(vermagic) != compared(kernels)).then(|| other(kernels))
     }
 }

@@ -7,16 +7,20 @@
 //! the others still count.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{anyhow, ensure, Context, Result};
 use linux_keyutils::{Key, KeySerialId};
 
-use crate::files::{self, Links};
+use crate::{
+    compression::Compression,
+    files::{self, Links},
+};
 
 /// A machine: this one, or what was recorded of one below a directory.
 pub struct Machine {
@@ -178,6 +182,110 @@ impl Signatures {
     }
 }
 
+/// What IMA does with a module that is to be loaded (Documentation/ABI/testing/ima_policy).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ima {
+    /// It has no rule for them, or none that it insists on.
+    LetsPass,
+    /// It asks for its own signature: beside the file, in `security.ima`, or a signature at the end of the
+    /// file will do as well.
+    Appraises {
+        /// Whether one at the end will do (`appraise_type=imasig|modsig`).
+        modsig: bool,
+    },
+    /// Its policy cannot be read any more, or looks at more of the file than is looked at here.
+    Unclear,
+}
+
+impl Ima {
+    /// By its policy: the first rule that fits counts. `dont_appraise` with conditions is for file systems
+    /// that no modules are on.
+    fn of(policy: &str) -> Self {
+        for rule in policy.lines() {
+            let mut words = rule.split_whitespace();
+            let action = words.next();
+            let (mut func, mut modsig, mut others) = (None, false, 0);
+            for word in words {
+                match word.split_once('=') {
+                    Some(("func", name)) => func = Some(name),
+                    Some(("appraise_type", kind)) => modsig = kind.contains("modsig"),
+                    Some(("appraise_flag" | "appraise_algos" | "template", _)) => {}
+                    _ => others += 1,
+                }
+            }
+            match (action, func) {
+                (_, Some(func)) if func != "MODULE_CHECK" => {}
+                (Some("appraise"), Some(_)) if others == 0 => return Ima::Appraises { modsig },
+                (Some("appraise"), _) => return Ima::Unclear,
+                (Some("dont_appraise"), _) if others == 0 => return Ima::LetsPass,
+                _ => {}
+            }
+        }
+        Ima::LetsPass
+    }
+}
+
+/// The programs that load modules, as they were built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kmod {
+    version: u32,
+    /// What it can unpack itself.
+    unpacks: Vec<Compression>,
+}
+
+impl Kmod {
+    /// By what `kmod --version` prints.
+    fn of(text: &str) -> Option<Self> {
+        let version = text
+            .strip_prefix("kmod version ")?
+            .split_whitespace()
+            .next()?;
+        let has = |compression: &Compression| {
+            let name = match compression {
+                Compression::Gzip => "+ZLIB",
+                Compression::Xz => "+XZ",
+                Compression::Zstd => "+ZSTD",
+            };
+            text.split_whitespace().any(|word| word == name)
+        };
+        Some(Kmod {
+            version: version.split('.').next()?.parse().ok()?,
+            unpacks: Compression::ALL.into_iter().filter(has).collect(),
+        })
+    }
+
+    /// Who unpacks a module: newer ones leave to the kernel what that can unpack.
+    pub fn unpacker(&self, packed: Compression, kernels: Option<&str>) -> Unpacker {
+        if self.version >= 31 && kernels == Some(packed.name()) {
+            return Unpacker::Kernel;
+        }
+        match self.unpacks.contains(&packed) {
+            true => Unpacker::Kmod,
+            false => Unpacker::Nobody,
+        }
+    }
+}
+
+/// Who unpacks a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpacker {
+    /// The program that loads it.
+    Kmod,
+    /// The kernel (`MODULE_INIT_COMPRESSED_FILE` of finit_module(2)).
+    Kernel,
+    /// Nobody: the kernel gets it as it is.
+    Nobody,
+}
+
+/// A module of a release, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// Its file.
+    File(PathBuf),
+    /// A part of the kernel itself.
+    BuiltIn,
+}
+
 impl Machine {
     /// The machine whose files are below `root`.
     pub fn new(root: &Path) -> Self {
@@ -270,6 +378,155 @@ impl Machine {
             "the kernel takes no modules at all (CONFIG_MODULES), or /proc is not mounted",
         )?;
         Ok(text == "1")
+    }
+
+    /// What the kernel's command line has for a parameter; of several, the last one counts.
+    fn parameter(&self, name: &str) -> Result<Option<String>> {
+        let text = self.line("/proc/cmdline", "is /proc mounted?")?;
+        // Behind "--" stands what is for the first program.
+        let words = text.split_whitespace().take_while(|word| *word != "--");
+        let values = words.filter_map(|word| {
+            let (own, value) = word.split_once('=')?;
+            (own == name).then(|| value.trim_matches('"').to_owned())
+        });
+        Ok(values.last())
+    }
+
+    /// The modules that its command line forbids (`module_blacklist=`), by name.
+    pub fn forbidden(&self) -> Result<HashSet<String>> {
+        let list = self.parameter("module_blacklist")?.unwrap_or_default();
+        let names = list.split(',').filter(|name| !name.is_empty());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Whether modules are to be from one file system (`security/loadpin`).
+    pub fn pins_modules(&self) -> Result<bool> {
+        match self.line("/proc/sys/kernel/loadpin/enforce", "") {
+            Ok(text) => Ok(text == "1"),
+            Err(_) if !self.path("/proc/sys/kernel/loadpin/enforce").exists() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What IMA does with modules that are to be loaded.
+    pub fn ima(&self) -> Result<Ima> {
+        let directory = self.path("/sys/kernel/security/ima");
+        if !directory.exists() {
+            return Ok(Ima::LetsPass);
+        }
+        let mode = self.parameter("ima_appraise")?;
+        if mode.is_some_and(|mode| ["off", "log", "fix"].contains(&&*mode)) {
+            return Ok(Ima::LetsPass);
+        }
+        let is_usual =
+            self.parameter("ima_policy")?.is_none() && !self.path("/etc/ima/ima-policy").exists();
+        match fs::read_to_string(directory.join("policy")) {
+            Ok(policy) => Ok(Ima::of(&policy)),
+            // A kernel without CONFIG_IMA_READ_POLICY takes the file away once it was told a policy.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ima::Unclear),
+            // It was given none, as far as is known: by the command line, or at boot out of a file.
+            Err(_) if is_usual => Ok(Ima::LetsPass),
+            Err(error) => Err(error).context(
+                "its policy (/sys/kernel/security/ima/policy) cannot be read; only root may, and only with CONFIG_IMA_READ_POLICY",
+            ),
+        }
+    }
+
+    /// Those of these algorithms, as the kernel names them, that it can neither do now (`/proc/crypto`) nor
+    /// after it has loaded a module of its release.
+    pub fn lacks<'n>(&self, release: &str, names: &[&'n str]) -> Result<Vec<&'n str>> {
+        let text = self.line(
+            "/proc/crypto",
+            "the kernel has no cryptography (CONFIG_CRYPTO), or /proc is not mounted",
+        )?;
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        let known: HashSet<_> = fields
+            .filter(|(field, _)| field.trim() == "name")
+            .map(|(_, name)| name.trim())
+            .collect();
+        let aliases = self.modules(release).join("modules.alias");
+        let aliases = fs::read_to_string(aliases).unwrap_or_default();
+        let is_module = |name: &str| {
+            let alias = format!("crypto-{name}");
+            let mut words = aliases.lines().map(|line| line.split(' ').nth(1));
+            words.any(|word| word == Some(&*alias))
+        };
+        let names = names.iter().copied();
+        Ok(names
+            .filter(|name| !known.contains(name) && !is_module(name))
+            .collect())
+    }
+
+    /// The command that installs the package again which a FILE is from, if the machine has packages.
+    pub fn packages(&self) -> Option<&'static str> {
+        let kinds = [
+            (
+                "/var/lib/dpkg/status",
+                "apt-get install --reinstall \"$(dpkg -S FILE | cut -d : -f 1)\"",
+            ),
+            ("/usr/lib/sysimage/rpm", "dnf reinstall \"$(rpm -qf FILE)\""),
+            ("/var/lib/rpm", "dnf reinstall \"$(rpm -qf FILE)\""),
+        ];
+        let mut kinds = kinds.into_iter();
+        kinds
+            .find(|(path, _)| self.path(path).exists())
+            .map(|(_, command)| command)
+    }
+
+    /// What kmod leaves to the kernel to unpack: `gzip`, `xz` or `zstd`.
+    pub fn unpacks(&self) -> Option<String> {
+        self.line("/sys/module/compression", "").ok()
+    }
+
+    /// The programs that load modules, if they are kmod's; only known on the machine itself.
+    pub fn kmod(&self) -> Option<Kmod> {
+        let program = Path::new("/bin/kmod");
+        if self.root != Path::new("/") || !program.exists() {
+            return None;
+        }
+        let output = Command::new(program).arg("--version").output().ok()?;
+        Kmod::of(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// Whether the kernel has a part of this name that can be a module as well, which is not loaded as one.
+    pub fn has_built_in(&self, name: &str) -> bool {
+        self.path(&format!("/sys/module/{name}")).exists()
+    }
+
+    /// The command that `modprobe` runs in place of loading a module (`install` in modprobe.d), and the
+    /// file that says so.
+    pub fn install_command(&self, name: &str) -> Option<(PathBuf, String)> {
+        // The first directory that has a file of a name counts (modprobe.d(5)).
+        const DIRECTORIES: [&str; 5] = [
+            "/etc/modprobe.d",
+            "/run/modprobe.d",
+            "/usr/local/lib/modprobe.d",
+            "/usr/lib/modprobe.d",
+            "/lib/modprobe.d",
+        ];
+        let mut files = BTreeMap::new();
+        for directory in DIRECTORIES {
+            for entry in fs::read_dir(self.path(directory))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
+                let path = entry.path();
+                if path.extension().is_some_and(|ending| ending == "conf") {
+                    files.entry(entry.file_name()).or_insert(path);
+                }
+            }
+        }
+        files.into_values().find_map(|path| {
+            let text = fs::read_to_string(&path).ok()?.replace("\\\n", " ");
+            text.lines().find_map(|line| {
+                let mut words = line.split_whitespace();
+                let is_it = words.next() == Some("install")
+                    && words.next().is_some_and(|own| module_name(own) == name);
+                let command = words.collect::<Vec<_>>().join(" ");
+                is_it.then(|| (path.clone(), command))
+            })
+        })
     }
 
     /// What it is tainted by, of what has to do with modules.
@@ -406,27 +663,33 @@ impl Machine {
         needed.rev().map(|path| directory.join(path)).collect()
     }
 
+    /// Whether the kernel of a release has this module built in, by its list.
+    pub fn is_built_in(&self, release: &str, name: &str) -> bool {
+        let list = self.path(&format!("/lib/modules/{release}/modules.builtin"));
+        let list = fs::read_to_string(list).unwrap_or_default();
+        list.lines().any(|path| module_name(path) == name)
+    }
+
     /// The file of a module of a release, by its name, as `modprobe` finds it.
-    pub fn module(&self, release: &str, name: &str) -> Result<PathBuf> {
+    pub fn module(&self, release: &str, name: &str) -> Result<Installed> {
         let directory = self.path(&format!("/lib/modules/{release}"));
         let wanted = module_name(name);
         let listed = fs::read_to_string(directory.join("modules.dep")).unwrap_or_default();
         for line in listed.lines() {
             let path = line.split(':').next().unwrap_or_default();
             if module_name(path) == wanted && directory.join(path).is_file() {
-                return Ok(directory.join(path));
+                return Ok(Installed::File(directory.join(path)));
             }
         }
-        let builtin = fs::read_to_string(directory.join("modules.builtin")).unwrap_or_default();
-        ensure!(
-            !builtin.lines().any(|path| module_name(path) == wanted),
-            "{name}: built into the kernel {release}, so there is nothing to load"
-        );
+        if self.is_built_in(release, &wanted) {
+            return Ok(Installed::BuiltIn);
+        }
         files::walk(std::slice::from_ref(&directory), Links::Follow)
             .into_iter()
             .flatten()
             .map(|found| found.path)
             .find(|path| module_name(&path.to_string_lossy()) == wanted)
+            .map(Installed::File)
             .with_context(|| {
                 format!(
                     "{name}: no module of that name below {}; give the path of its file, or see that the package with it is installed",
@@ -471,6 +734,69 @@ pub fn module_name(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_unpacks_a_module_depends_on_kmod() {
+        let old = Kmod::of("kmod version 30\n+ZSTD +XZ -ZLIB +LIBCRYPTO -EXPERIMENTAL\n").unwrap();
+        let new = Kmod::of("kmod version 34.2\n+ZSTD +XZ -ZLIB +OPENSSL\n").unwrap();
+        for (packed, kernels, by_old, by_new) in [
+            (Compression::Gzip, None, Unpacker::Nobody, Unpacker::Nobody),
+            (
+                Compression::Gzip,
+                Some("gzip"),
+                Unpacker::Nobody,
+                Unpacker::Kernel,
+            ),
+            (
+                Compression::Gzip,
+                Some("xz"),
+                Unpacker::Nobody,
+                Unpacker::Nobody,
+            ),
+            (Compression::Xz, None, Unpacker::Kmod, Unpacker::Kmod),
+            (
+                Compression::Xz,
+                Some("xz"),
+                Unpacker::Kmod,
+                Unpacker::Kernel,
+            ),
+            (
+                Compression::Zstd,
+                Some("xz"),
+                Unpacker::Kmod,
+                Unpacker::Kmod,
+            ),
+        ] {
+            assert_eq!(
+                old.unpacker(packed, kernels),
+                by_old,
+                "{packed:?} {kernels:?}"
+            );
+            assert_eq!(
+                new.unpacker(packed, kernels),
+                by_new,
+                "{packed:?} {kernels:?}"
+            );
+        }
+        assert_eq!(Kmod::of("BusyBox v1.36"), None);
+    }
+
+    #[test]
+    fn the_first_rule_of_ima_that_fits_counts() {
+        let appraises = |modsig| Ima::Appraises { modsig };
+        for (policy, ima) in [
+            ("", Ima::LetsPass),
+            ("measure func=MODULE_CHECK \n", Ima::LetsPass),
+            ("appraise func=KEXEC_KERNEL_CHECK appraise_type=imasig \n", Ima::LetsPass),
+            ("appraise func=MODULE_CHECK appraise_type=imasig \n", appraises(false)),
+            ("dont_appraise fsmagic=0x9fa0 \nappraise func=MODULE_CHECK appraise_type=imasig|modsig \n", appraises(true)),
+            ("dont_appraise func=MODULE_CHECK \nappraise func=MODULE_CHECK \n", Ima::LetsPass),
+            ("appraise fowner=0 \n", Ima::Unclear),
+            ("appraise func=MODULE_CHECK fowner=0 \n", Ima::Unclear),
+        ] {
+            assert_eq!(Ima::of(policy), ima, "{policy}");
+        }
+    }
 
     #[test]
     fn releases_are_compared_as_people_do() {

@@ -7,13 +7,16 @@
 //! have the key; and it is gone, with all that memory, before a module is written.
 //!
 //! Both talk over two pipes, in frames: 4 bytes that say how many follow (little-endian), and
-//! those. The process is sent digests, and sends frames whose first byte says what they are.
+//! those. The process is sent digests, as many as it likes in a frame, one behind the other, and sends
+//! frames whose first byte says what they are: a message for each digest, in their order.
 
 use std::{
     ffi::OsString,
     io::{self, ErrorKind, Read, Write},
+    num::NonZero,
     os::unix::process::CommandExt,
     process::{Child, Command, ExitCode, Stdio},
+    thread,
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
@@ -24,8 +27,10 @@ use rustix::process::{set_parent_process_death_signal, Signal};
 use crate::{
     certificate::SignerIdForm,
     digest::digest_by_name,
-    generate::{certificate, Algorithm},
-    secret,
+    keys::SigningKey,
+    library::Library,
+    new_key::{certificate, Algorithm},
+    parallel, platform, secret,
     signer::Signer,
 };
 
@@ -38,7 +43,9 @@ const ARGUMENT: &str = "one-time-key";
 /// Days that the certificate says it is valid. The kernel does not look at it.
 const DAYS: u32 = 36500;
 
-/// What a frame from the process is: a certificate (DER), a message, a remark, an error.
+/// What a frame from the process is: what signs, in words, a certificate (DER), a message, a remark, an
+/// error.
+const SIGNED_BY: u8 = b's';
 const CERTIFICATE: u8 = b'c';
 const MESSAGE: u8 = b'm';
 const REMARK: u8 = b'r';
@@ -46,6 +53,12 @@ const ERROR: u8 = b'e';
 
 /// Bytes of the largest frame.
 const LARGEST: u32 = 1 << 16;
+
+/// Digests that are signed at a time: their messages have to have room in locked memory.
+const AT_ONCE: usize = 256;
+
+/// Bytes of a thread's stack, which counts as locked whole.
+const STACK: usize = 128 << 10;
 
 fn send(to: &mut impl Write, kind: &[u8], content: &[u8]) -> io::Result<()> {
     let length = (kind.len() + content.len()) as u32;
@@ -77,40 +90,61 @@ pub struct Signed {
     pub certificate: X509,
     /// The messages over the digests, in their order.
     pub messages: Vec<Vec<u8>>,
+    /// What has signed, for people.
+    pub signed_by: String,
     /// What a person should know.
     pub remarks: Vec<String>,
 }
 
-/// Makes a key, signs these digests with it, and lets it go.
+/// Makes a key, signs these digests with it, by so many threads if there is room for them, and lets it
+/// go.
 ///
 /// # Errors
 ///
 /// If there is no such process, or if it ends too early. There is no key then, either.
-pub fn sign(algorithm: Algorithm, digest: DigestAlgorithm, digests: &[Vec<u8>]) -> Result<Signed> {
+pub fn sign(
+    algorithm: Algorithm,
+    digest: DigestAlgorithm,
+    library: Library,
+    jobs: NonZero<usize>,
+    digests: &[Vec<u8>],
+) -> Result<Signed> {
+    let numbers = [jobs.get(), digests.len()].map(|number| number.to_string());
     let child = Command::new("/proc/self/exe")
         .arg0("modsig")
-        .args([ARGUMENT, &algorithm.name(), digest.name()])
+        .args([ARGUMENT, &algorithm.name(), digest.name(), &library.name()])
+        .args(numbers)
+        // Else the C library would have 128 MiB for each thread, of which as much counts as locked.
+        .env("MALLOC_ARENA_MAX", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start the process that has the key (is there a /proc?)")?;
     let mut process = Process { child };
-    let mut remarks = vec![];
+    let (mut remarks, mut signed_by) = (vec![], String::new());
     let certificate = loop {
         match process.receive()? {
+            (SIGNED_BY, text) => signed_by = String::from_utf8_lossy(&text).into_owned(),
             (CERTIFICATE, der) => break X509::from_der(&der).context(NONSENSE)?,
             (REMARK, text) => remarks.push(String::from_utf8_lossy(&text).into_owned()),
             _ => bail!(NONSENSE),
         }
     };
     let mut messages = vec![];
-    for digest in digests {
-        messages.push(process.message(digest)?);
+    for digests in digests.chunks(AT_ONCE) {
+        process.send(&digests.concat())?;
+        for _ in digests {
+            match process.receive()? {
+                (MESSAGE, message) => messages.push(message),
+                _ => bail!(NONSENSE),
+            }
+        }
     }
     process.end()?;
     Ok(Signed {
         certificate,
         messages,
+        signed_by,
         remarks,
     })
 }
@@ -123,19 +157,15 @@ struct Process {
 }
 
 impl Process {
-    fn message(&mut self, digest: &[u8]) -> Result<Vec<u8>> {
+    fn send(&mut self, digests: &[u8]) -> Result<()> {
         let sent = match &mut self.child.stdin {
-            Some(to) => send(to, &[], digest),
+            Some(to) => send(to, &[], digests),
             None => Err(ErrorKind::BrokenPipe.into()),
         };
         match sent {
             // What it has to say about that comes now.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
-            _ => (),
-        }
-        match self.receive()? {
-            (MESSAGE, message) => Ok(message),
-            _ => bail!(NONSENSE),
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
         }
     }
 
@@ -208,11 +238,16 @@ pub fn serve(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> 
 }
 
 fn answer(arguments: &[String], input: &mut impl Read, output: &mut impl Write) -> Result<()> {
-    let [algorithm, digest] = arguments else {
-        bail!("only modsig seal starts this");
+    const OTHERS: &str = "only modsig seal starts this";
+    let [algorithm, digest, library, jobs, count] = arguments else {
+        bail!(OTHERS);
     };
+    platform::ready()?;
     let digest = digest_by_name(digest)?;
     let algorithm = Algorithm::by_name(algorithm).context("an unknown kind of key")?;
+    let library = Library::by_name(library).context(OTHERS)?;
+    let jobs = jobs.parse().context(OTHERS)?;
+    let count = count.parse().context(OTHERS)?;
     // Without who has started it, it has nothing to do.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // What that needs for itself need not be locked.
@@ -222,10 +257,19 @@ fn answer(arguments: &[String], input: &mut impl Read, output: &mut impl Write) 
     }
     let key = algorithm.key()?;
     let certificate = certificate(algorithm, &key, COMMON_NAME, DAYS, false)?;
+    let key = SigningKey::from(key).by(library, digest, count)?;
+    send(output, &[SIGNED_BY], key.signed_by().as_bytes())?;
     let signer = Signer::new(key, &certificate, digest, SignerIdForm::IssuerAndSerial)?;
     send(output, &[CERTIFICATE], &certificate.to_der()?)?;
-    while let Some(digest) = receive(input)? {
-        send(output, &[MESSAGE], &signer.message_over(&digest)?)?;
+    let thread = || secret::has_room(STACK).then(|| thread::Builder::new().stack_size(STACK));
+    while let Some(digests) = receive(input)? {
+        let digests: Vec<&[u8]> = digests.chunks(digest.size()).collect();
+        let messages = parallel::map_on(&digests, jobs, thread, |_, digest| {
+            signer.message_over(digest)
+        });
+        for message in messages {
+            send(output, &[MESSAGE], &message?)?;
+        }
     }
     Ok(())
 }

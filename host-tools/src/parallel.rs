@@ -99,6 +99,16 @@ pub fn map<I: Sync, T: Send>(
     jobs: NonZero<usize>,
     work: impl Fn(&mut Vec<u8>, &I) -> T + Sync,
 ) -> Vec<T> {
+    map_on(items, jobs, || Some(thread::Builder::new()), work)
+}
+
+/// The same with threads that are made so. Once there is none to be had, there are no more.
+pub fn map_on<I: Sync, T: Send>(
+    items: &[I],
+    jobs: NonZero<usize>,
+    thread: impl Fn() -> Option<thread::Builder>,
+    work: impl Fn(&mut Vec<u8>, &I) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
     memory::release(&mut vec![]);
     let worker = || {
@@ -113,7 +123,7 @@ pub fn map<I: Sync, T: Send>(
     };
     let mut results: Vec<(usize, T)> = thread::scope(|scope| {
         let others = 1..jobs.get().min(items.len());
-        let spawn = |_| thread::Builder::new().spawn_scoped(scope, worker).ok();
+        let spawn = |_| thread()?.spawn_scoped(scope, worker).ok();
         let threads: Vec<_> = others.map_while(spawn).collect();
         let mut all = worker();
         for thread in threads {

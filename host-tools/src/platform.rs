@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use modsig::verify::{
     check, check_by_hash, merkle,
     policy::{self, Decision},
@@ -15,7 +15,7 @@ use modsig::verify::{
 };
 use openssl::{
     error::ErrorStack,
-    hash::{Hasher, MessageDigest},
+    hash::{hash, Hasher, MessageDigest},
     pkey::{Id, PKey, Public},
     x509::X509Ref,
 };
@@ -23,7 +23,7 @@ use openssl::{
 use crate::{
     certificate::{key_algorithm, readable, CertificateIds},
     digest::{message_digest, verify_digest},
-    ml_dsa,
+    ml_dsa, store,
 };
 
 /// The key of a certificate that was filed.
@@ -156,6 +156,12 @@ impl Host {
     /// Does without a digest algorithm, as if it were not built in.
     pub fn leave_out(&mut self, digest: DigestAlgorithm) {
         self.left_out.push(digest);
+    }
+
+    /// Does without ML-DSA, as a kernel that has never heard of it.
+    pub fn leave_out_ml_dsa(&mut self) {
+        self.tree.ml_dsa = false;
+        self.tree.ml_dsa_attributes = false;
     }
 
     /// Has signatures of ML-DSA verified by something else than OpenSSL.
@@ -359,10 +365,50 @@ pub(crate) fn kernel_that_trusts(certificate: &X509Ref) -> Result<Host> {
 pub fn no_verdict(result: &Result<(), Error>) -> Option<String> {
     let failed = match result {
         Err(error) if *error == NO_ML_DSA.into() => ml_dsa::missing(),
-        Err(error) if *error == OPENSSL_FAILED.into() => "this OpenSSL does not do what is needed for it, which is no fault of the module: its policy forbids the digest (crypto-policies), or openssl.cnf activates a provider without the default one".into(),
+        Err(error) if *error == OPENSSL_FAILED.into() => format!(
+            "this OpenSSL does not do what is needed for it, which is no fault of the module. {}",
+            openssl_cnf()
+        ),
         _ => return None,
     };
     Some(format!("cannot be checked: {failed}"))
+}
+
+/// The encoded key of the point that P-256 begins with (SEC 2 section 2.4.2).
+const SOME_KEY: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\
+\x03\x01\x07\x03\x42\x00\x04\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\
+\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\
+\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5";
+
+/// Sees to it that OpenSSL does by itself what it can, and looks whether it has what nothing goes without: a
+/// digest, and a reader of keys.
+///
+/// # Errors
+///
+/// If openssl.cnf has taken that away. Each failure of OpenSSL would look like a fault of what it is given.
+pub fn ready() -> Result<()> {
+    store::forget_preferences();
+    let lacks = if hash(MessageDigest::sha512(), b"").is_err() {
+        "has no SHA-512"
+    } else if PKey::public_key_from_der(SOME_KEY).is_err() {
+        "cannot read keys"
+    } else {
+        return Ok(());
+    };
+    bail!("this OpenSSL {lacks}. {}", openssl_cnf())
+}
+
+/// Why OpenSSL may lack what each has, and how to find out.
+pub fn openssl_cnf() -> String {
+    let file = match std::env::var_os("OPENSSL_CONF") {
+        Some(file) => format!("{} (OPENSSL_CONF)", std::path::Path::new(&file).display()),
+        None => "openssl.cnf".to_owned(),
+    };
+    format!(
+        "See what {file} says: it may activate a provider without the default one, ask for approved \
+         algorithms without a provider that has them (default_properties = fips=yes), or forbid the \
+         digest (crypto-policies). If it works with OPENSSL_CONF=/dev/null, that is it"
+    )
 }
 
 fn openssl_error(_: ErrorStack) -> PlatformError {

@@ -9,14 +9,17 @@ use std::{
 };
 
 use anyhow::{anyhow, Result};
+use modsig::verify::DigestAlgorithm;
 use openssl::x509::X509;
 
 use crate::{
     certificate::CertificateIds,
+    compression::Compression,
+    hex,
     image::{self, Image, List},
     keys,
     loader::Loader,
-    machine::{Keys, Machine, Signatures},
+    machine::{Ima, Keys, Kmod, Machine, Signatures, Unpacker},
     platform::{Host, Mode},
 };
 
@@ -29,22 +32,100 @@ pub struct Scene {
     pub loader: Loader,
     /// Below which name its modules are installed, of a machine's kernel.
     pub installed: String,
-    /// Modules that are loaded.
-    pub loaded: HashSet<String>,
+    /// What the answer is about, in words: `this kernel`, or the path of an image.
+    pub kernel: String,
+    /// The command that installs the package of a FILE again, where there are packages.
+    pub packages: Option<&'static str>,
+    /// The running kernel, if that is asked about.
+    pub running: Option<Running>,
     /// How the kernel is set up; several if that is not known.
     pub modes: Vec<Mode>,
+    /// The same in words, as far as it is strict.
+    pub settings: Vec<String>,
     /// Certificates that are trusted, and by what.
     pub trusted: Vec<(String, X509)>,
     /// The keys that it has now, if they may be known.
     pub keys: Option<Keys>,
+    /// Those that count for modules, and whose certificates are not known: what they are called, and where
+    /// they are. Nobody can read a key out of a keyring.
+    pub strangers: Vec<String>,
     /// What is known of the machine, in words.
     pub machine: Vec<String>,
     /// What could not be found out.
     pub unknown: Vec<String>,
     /// Whether the machine's owner can enroll keys (MOK).
     pub has_owner_keys: bool,
-    /// Why no module loads at all.
-    pub closed: Option<&'static str>,
+}
+
+/// What a kernel that runs makes of modules beside their signatures.
+#[derive(Debug)]
+pub struct Running {
+    /// The modules that are loaded.
+    pub loaded: HashSet<String>,
+    /// Whether it takes none any more (`kernel.modules_disabled`).
+    pub is_closed: bool,
+    /// The modules that its command line forbids.
+    pub forbidden: HashSet<String>,
+    /// Whether it takes them from one file system only (LoadPin).
+    pub pins: bool,
+    /// What IMA does with them.
+    pub ima: Ima,
+    /// What it can unpack.
+    pub unpacks: Option<String>,
+    /// The programs that load modules.
+    pub kmod: Option<Kmod>,
+}
+
+impl Running {
+    /// Who unpacks a module, as far as is known.
+    pub fn unpacker(&self, packed: Compression) -> Option<Unpacker> {
+        let kmod = self.kmod.as_ref()?;
+        Some(kmod.unpacker(packed, self.unpacks.as_deref()))
+    }
+}
+
+impl Scene {
+    /// Whether a module is loaded.
+    pub fn has_loaded(&self, name: &str) -> bool {
+        let mut running = self.running.iter();
+        running.any(|running| running.loaded.contains(name))
+    }
+
+    /// A remedy: to install the package again that a file is from, with the command for it. Only files below
+    /// `/lib/modules` are from packages.
+    pub fn packaged(&self, path: &Path) -> Option<String> {
+        let path = path.to_string_lossy();
+        let command = self.packages.filter(|_| path.contains("/lib/modules/"))?;
+        let command = command.replace("FILE", &path);
+        Some(format!("install its package again: {command}"))
+    }
+
+    /// A remedy: to have a file as it once was.
+    pub fn reinstall(&self, path: &Path) -> String {
+        let packaged = self.packaged(path);
+        packaged.unwrap_or_else(|| "copy or build the file again".to_owned())
+    }
+
+    /// What the answer is about, with what is known of it.
+    pub fn about(&self) -> String {
+        let mut known: Vec<_> = self
+            .loader
+            .release
+            .iter()
+            .map(|r| format!("Linux {r}"))
+            .collect();
+        if !self.installed.is_empty() {
+            known.extend(match &self.modes[..] {
+                [Mode::Permissive] => Some("signatures not enforced".to_owned()),
+                _ => None,
+            });
+            known.extend(self.settings.iter().cloned());
+        }
+        match &known[..] {
+            [] => self.kernel.clone(),
+            some => format!("{} ({})", self.kernel, some.join(", ")),
+        }
+    }
 }
 
 const ALL_MODES: [Mode; 3] = [Mode::Permissive, Mode::Enforcing, Mode::Lockdown];
@@ -52,8 +133,16 @@ const ALL_MODES: [Mode; 3] = [Mode::Permissive, Mode::Enforcing, Mode::Lockdown]
 impl Scene {
     /// What an image or some certificates say: not how the kernel will be set up.
     pub fn elsewhere(image: Option<&Path>, certificates: &[PathBuf]) -> Result<Self> {
+        let files = image
+            .into_iter()
+            .chain(certificates.iter().map(|path| &**path));
+        let files: Vec<_> = files.map(|path| path.display().to_string()).collect();
         let mut scene = Scene {
             modes: ALL_MODES.into(),
+            kernel: match image {
+                Some(_) => files.join(" with "),
+                None => format!("a kernel that trusts {}", files.join(", ")),
+            },
             ..Scene::default()
         };
         if let Some(path) = image {
@@ -88,12 +177,12 @@ impl Scene {
         let mut scene = Scene::default();
         scene.loader.release = Some(release.clone());
         scene.installed.clone_from(&release);
+        scene.packages = machine.packages();
         scene.keys = scene.known("the kernel's keys", machine.keys());
-        let mut banner = None;
-        if is_running {
-            scene.loaded = machine.loaded().unwrap_or_default();
-            banner = machine.banner().ok();
-        }
+        let banner = match is_running {
+            true => machine.banner().ok(),
+            false => None,
+        };
         let taken = match machine.image(&release) {
             Some(path) => scene.running(&path, banner),
             None => Err(anyhow!(
@@ -104,10 +193,12 @@ impl Scene {
         let enforces = scene.known("whether only signed modules load", machine.enforces());
         let lockdown = scene.known("whether the kernel is locked down", machine.lockdown());
         let mut taints = None;
+        scene.kernel = "the next kernel".to_owned();
         if is_running {
+            scene.kernel = "this kernel".to_owned();
             taints = scene.known("what it is tainted by", machine.taints());
-            let disabled = scene.known("whether modules load at all", machine.modules_disabled());
-            scene.closed = (disabled == Some(true)).then_some(CLOSED);
+            let running = scene.look(machine);
+            scene.running = Some(running);
         }
 
         scene.machine.push(format!("Linux {release}"));
@@ -127,6 +218,12 @@ impl Scene {
         for taint in taints.unwrap_or_default() {
             scene.machine.push(format!("tainted: {taint}"));
         }
+        if enforces == Some(true) {
+            scene.settings.push("sig_enforce".to_owned());
+        }
+        if is_locked == Some(true) {
+            scene.settings.push("locked down".to_owned());
+        }
         scene.modes = ALL_MODES
             .into_iter()
             .filter(|mode| match mode {
@@ -138,7 +235,83 @@ impl Scene {
         scene.keyrings();
         scene.owner(machine);
         scene.firmware(machine);
+        scene.strangers();
         Ok(scene)
+    }
+
+    /// Notes the keys that only the kernel knows.
+    fn strangers(&mut self) {
+        let known: HashSet<String> = self
+            .trusted
+            .iter()
+            .filter_map(|(_, x509)| CertificateIds::new(x509).ok())
+            .map(|ids| hex::encode(&ids.subject_key_id.unwrap_or(ids.serial)))
+            .collect();
+        if let Some(keys) = &self.keys {
+            let loaded = keys.loaded.iter().filter(|key| !known.contains(&key.id));
+            for key in loaded {
+                let mut rings = keys.keyrings_of(key).filter(|ring| *ring != ".blacklist");
+                if let Some(ring) = rings.next() {
+                    self.strangers.push(format!("{:?} in {ring}", key.name));
+                }
+            }
+        }
+    }
+
+    /// What the running kernel makes of modules beside their signatures.
+    fn look(&mut self, machine: &Machine) -> Running {
+        let closed = self.known("modules_disabled", machine.modules_disabled());
+        let forbidden = self.known("module_blacklist", machine.forbidden());
+        let pins = self.known("LoadPin", machine.pins_modules());
+        let ima = self.known("IMA", machine.ima());
+        self.algorithms(machine);
+        Running {
+            loaded: machine.loaded().unwrap_or_default(),
+            is_closed: closed == Some(true),
+            forbidden: forbidden.unwrap_or_default(),
+            pins: pins == Some(true),
+            ima: ima.unwrap_or(Ima::LetsPass),
+            unpacks: machine.unpacks(),
+            kmod: machine.kmod(),
+        }
+    }
+
+    /// Does without the algorithms that the running kernel does not have. One without any has no keys.
+    fn algorithms(&mut self, machine: &Machine) {
+        const ML_DSA: [&str; 3] = ["mldsa44", "mldsa65", "mldsa87"];
+        use DigestAlgorithm::{
+            Sha1, Sha224, Sha256, Sha384, Sha3_256, Sha3_384, Sha3_512, Sha512, Sm3, Streebog256,
+            Streebog512,
+        };
+        let digests = [
+            Sha1,
+            Sha224,
+            Sha256,
+            Sha384,
+            Sha512,
+            Sm3,
+            Streebog256,
+            Streebog512,
+            Sha3_256,
+            Sha3_384,
+            Sha3_512,
+        ];
+        let names: Vec<_> = digests
+            .iter()
+            .map(|digest| digest.name())
+            .chain(ML_DSA)
+            .collect();
+        let Ok(lacks) = machine.lacks(&self.installed, &names) else {
+            return;
+        };
+        for digest in digests {
+            if lacks.contains(&digest.name()) {
+                self.host.leave_out(digest);
+            }
+        }
+        if ML_DSA.iter().all(|name| lacks.contains(name)) {
+            self.host.leave_out_ml_dsa();
+        }
     }
 
     /// Takes an answer, or notes why there is none.
@@ -175,7 +348,7 @@ impl Scene {
                     .and_then(|x509| CertificateIds::new(&x509));
                 ids.is_ok_and(|ids| {
                     let id = ids.subject_key_id.unwrap_or(ids.serial);
-                    keys.loaded.iter().any(|key| key.id == hex(&id))
+                    keys.loaded.iter().any(|key| key.id == hex::encode(&id))
                 })
             });
             image.blacklist.clear();
@@ -226,10 +399,14 @@ impl Scene {
         for hash in &keys.refused {
             match hash.split_once(':') {
                 Some(("tbs", digits)) => {
-                    self.host.blacklist_certificate(octets(digits));
+                    self.host
+                        .blacklist_certificate(hex::decode(digits.as_bytes()).unwrap_or_default());
                 }
                 Some(("bin", digits)) => {
-                    if let Ok(sha256) = octets(digits).try_into() {
+                    if let Ok(sha256) = hex::decode(digits.as_bytes())
+                        .unwrap_or_default()
+                        .try_into()
+                    {
                         self.host.blacklist(sha256);
                     }
                 }
@@ -294,7 +471,7 @@ impl Scene {
     fn file(&mut self, list: &str, der: &[u8], usual: &'static str) -> Result<()> {
         let x509 = X509::from_der(der)?;
         let ids = CertificateIds::new(&x509)?;
-        let id = hex(&ids.subject_key_id.unwrap_or(ids.serial));
+        let id = hex::encode(&ids.subject_key_id.unwrap_or(ids.serial));
         let keys = self.keys.iter();
         let of_it = keys.flat_map(|keys| {
             let loaded = keys.loaded.iter().filter(|key| key.id == id);
@@ -320,22 +497,5 @@ impl Scene {
     }
 }
 
-const CLOSED: &str =
-    "kernel.modules_disabled is 1: no module loads any more until the machine is booted again";
-
 /// The keyring of the firmware's keys, which distributions' kernels ask for modules and others do not.
 const PLATFORM: &str = ".platform";
-
-/// Bytes of their digits; none of what are none.
-fn octets(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks_exact(2);
-    let octets: Option<Vec<u8>> = pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    octets.unwrap_or_default()
-}
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -65,11 +65,19 @@ fn lock() -> io::Result<()> {
         unsafe { mlock_with(start as *mut c_void, size, MlockFlags::ONFAULT) }?;
     }
     // Too little would show as a failure of whoever needs it.
-    let mut reserve: Vec<u8> = vec![];
-    let reserved = reserve.try_reserve_exact(RESERVE);
+    match has_room(0) {
+        true => Ok(()),
+        false => Err(io::Error::other("too little of it may be")),
+    }
+}
+
+/// Whether this process may have so many bytes more, and enough is left.
+pub fn has_room(bytes: usize) -> bool {
+    let mut memory: Vec<u8> = vec![];
+    let reserved = memory.try_reserve_exact(RESERVE + bytes);
     // It has to be there.
-    black_box(&mut reserve);
-    reserved.map_err(|_| io::Error::other("too little of it may be"))
+    black_box(&mut memory);
+    reserved.is_ok()
 }
 
 /// Start and size of what a process has for itself and can write to: stack, heap, data.

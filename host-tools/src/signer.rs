@@ -27,6 +27,7 @@ use crate::{
     keys::SigningKey,
     message::{self, SignerParts},
     platform::{kernel_that_trusts, no_verdict, Host},
+    recognize::in_place_of_value,
 };
 
 /// A key with its certificate, ready to sign; threads may share it.
@@ -135,7 +136,7 @@ impl Signer {
     /// Lets so many threads use a key on a token at a time, not one only. What is digested is
     /// digested by all of them in any case, and keys in files know no limit.
     pub fn with_token_sessions(mut self, sessions: NonZero<usize>) -> Self {
-        if self.sessions.is_some() {
+        if self.sessions.is_some() && !self.key.is_single() {
             self.sessions = Some(Sessions::new(sessions));
         }
         self
@@ -150,6 +151,11 @@ impl Signer {
     /// kernel would mind.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What signs, for people.
+    pub fn signed_by(&self) -> String {
+        self.key.signed_by()
     }
 
     /// Digests content, as it is signed.
@@ -267,27 +273,46 @@ pub struct Elsewhere {
     template: SignerParts,
     /// Bytes of a coordinate, with ECDSA.
     coordinate: Option<usize>,
+    /// Bytes of a value, with RSA.
+    modulus: Option<usize>,
 }
 
 impl Elsewhere {
     /// For signatures by this certificate's key over digests of this kind.
     pub fn new(certificate: &X509, digest: DigestAlgorithm, form: SignerIdForm) -> Result<Self> {
         let (template, _) = template(certificate, digest, form)?;
-        let key = certificate.public_key().ok();
-        let key = key.and_then(|key| key.ec_key().ok());
-        let coordinate = key.map(|key| key.group().degree().div_ceil(8) as usize);
+        let key = certificate.public_key()?;
+        let ec = key.ec_key().ok();
+        let coordinate = ec.map(|key| key.group().degree().div_ceil(8) as usize);
+        let modulus = key.rsa().ok().map(|key| key.size() as usize);
         Ok(Elsewhere {
             template,
             coordinate,
+            modulus,
         })
     }
 
-    /// The message that a signature value makes. It is not verified.
+    /// The message that a signature value makes. It is not verified, but for what no key like this makes.
     ///
     /// Of ECDSA that is an Ecdsa-Sig-Value (RFC 3279 section 2.2.3), or its two numbers one behind the other,
     /// as some services give them.
     pub fn message(&self, value: &[u8]) -> Result<Vec<u8>> {
         let mut signature = value.to_vec();
+        let is_value = match (self.modulus, self.coordinate) {
+            (Some(size), _) => value.len() == size,
+            (_, Some(size)) => value.len() == 2 * size || EcdsaSig::from_der(value).is_ok(),
+            (None, None) => true,
+        };
+        if !is_value {
+            let what = in_place_of_value(value).unwrap_or_else(|| match self.modulus {
+                Some(size) => format!(
+                    "it has {} bytes, and a value by this RSA key has {size}",
+                    value.len()
+                ),
+                None => "it is neither an ECDSA value in DER nor two numbers of this curve".into(),
+            });
+            bail!("not a signature value: {what}");
+        }
         if let Some(size) = self.coordinate.filter(|&size| value.len() == 2 * size) {
             if Reader::new(value).element(0x30).is_err() {
                 let (r, s) = value.split_at(size);

@@ -508,3 +508,114 @@ fn a_signature_carries_its_chain() {
     ];
     good(&run(&work, "openssl", &cms));
 }
+
+/// What people have in place of a message, and what is said of it: the name of the file that has it, and the
+/// commands that make it of k.pem, c.pem and m.ko.
+#[test]
+fn what_is_no_message_is_recognized() {
+    let work = set_up("rsa-2048");
+    let cms = "openssl cms -sign -binary -in m.ko -inkey k.pem -signer c.pem -md sha256";
+    let smime = "openssl smime -sign -binary -in m.ko -inkey k.pem -signer c.pem -noattr";
+    let rsa = "openssl dgst -sha256 -sign k.pem m.ko";
+    let plain = format!("{cms} -noattr -nocerts -outform");
+    let ec = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.pem; \
+              openssl dgst -sha256 -sign ec.pem m.ko";
+    let shell = |script: &str, output: &str| {
+        let script = format!("({script}) > {output}");
+        good(&run(&work, "sh", &["-c", &script]));
+    };
+    for (script, message) in [
+        (
+            format!("{plain} PEM"),
+            "it is PEM, and must be DER: sign with -outform DER, or convert",
+        ),
+        (
+            format!("{plain} SMIME"),
+            "it is S/MIME, and must be DER: sign with -outform DER",
+        ),
+        (
+            format!("{smime} -outform SMIME"),
+            "it is S/MIME, and must be DER",
+        ),
+        (
+            rsa.into(),
+            "a bare RSA value, not a message: name it MODULE.sig, and attach it with --raw",
+        ),
+        (
+            ec.into(),
+            "a bare ECDSA value, not a message: name it MODULE.sig",
+        ),
+        (
+            format!("{rsa} | openssl base64"),
+            "it is in base64: decode it first",
+        ),
+        (
+            format!("{cms} -nocerts -outform DER"),
+            "it has signed attributes, which nothing needs: sign with -noattr",
+        ),
+        (format!("{cms} -outform DER"), "sign with -noattr"),
+        (
+            format!("{plain} DER -nodetach"),
+            "content of its own: sign without -nodetach",
+        ),
+        (
+            format!("{plain} DER -stream"),
+            "must be DER: sign without -stream",
+        ),
+        (
+            "cat c.pem".into(),
+            "it is PEM with a CERTIFICATE, not a signature",
+        ),
+        (
+            "openssl x509 -in c.pem -outform DER".into(),
+            "it is a certificate, not a signature",
+        ),
+        ("true".into(), "the file is empty"),
+        ("echo error 403".into(), "it is a text, not a signature"),
+        (
+            format!("cp m.ko s.ko; {MODSIG} sign --key k.pem --cert c.pem s.ko >&2; cat s.ko"),
+            "give the signature by itself, without module and trailer",
+        ),
+    ] {
+        shell(&script, "m.ko.p7s");
+        let attach = modsig(&work, &["attach", "--cert", "c.pem", "m.ko"]);
+        fails(&attach, 1, message);
+        assert_eq!(module(&work), MODULE);
+    }
+    // As it says.
+    shell(&format!("{plain} PEM"), "pem");
+    shell(
+        "openssl cms -cmsout -inform PEM -outform DER -in pem",
+        "m.ko.p7s",
+    );
+    good(&modsig(&work, &["attach", "--cert", "c.pem", "m.ko"]));
+    good(&modsig(&work, &VERIFY));
+    good(&modsig(&work, &["strip", "m.ko"]));
+
+    let raw = [
+        "attach", "--raw", "--hash", "sha256", "--cert", "c.pem", "m.ko",
+    ];
+    for (script, message) in [
+        (
+            format!("{rsa} | openssl base64"),
+            "it is in base64: decode it first",
+        ),
+        (format!("{plain} PEM"), "it is PEM, and must be DER"),
+        (
+            format!("{plain} DER"),
+            "a whole message: name it MODULE.p7s, and attach it without --raw",
+        ),
+        (
+            format!("{rsa} | head -c 200"),
+            "it has 200 bytes, and a value by this RSA key has 256",
+        ),
+        (rsa.replace("256", "512"), "and with the digest of --hash?"),
+    ] {
+        shell(&script, "m.ko.sig");
+        fails(&modsig(&work, &raw), 1, message);
+        assert_eq!(module(&work), MODULE);
+    }
+    shell(rsa, "m.ko.sig");
+    good(&modsig(&work, &raw));
+    good(&modsig(&work, &VERIFY));
+}

@@ -633,7 +633,7 @@ fn the_proof_is_shown_and_explained() {
         "good, by its hash",
     );
     let why = |work: &TempDir| {
-        let output = modsig(work, &["why", "--kernel", "vmlinux", &path(5)]);
+        let output = modsig(work, &["why", "-v", "--kernel", "vmlinux", &path(5)]);
         (
             output.status.code(),
             String::from_utf8(output.stdout).unwrap(),

@@ -180,7 +180,7 @@ fn the_examples_work() {
 /// The manual pages and completions.
 fn generated() -> TempDir {
     let work = tempfile::tempdir().unwrap();
-    let example = ["run", "--quiet", "--locked", "--example", "generate", "--"];
+    let example = ["run", "--quiet", "--locked", "--example", "manpages", "--"];
     let output = Command::new(env!("CARGO"))
         .args(example)
         .arg(work.path())

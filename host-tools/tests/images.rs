@@ -7,7 +7,9 @@
 mod common;
 
 use std::{
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -1101,14 +1103,14 @@ fn certificates_are_written_and_never_replaced() {
     let all = listed["certificates"].as_array().unwrap();
     let mut written = vec![];
     for certificate in all {
-        let pem = read(&work, certificate["file"].as_str().unwrap());
+        let pem = read(&work, certificate["file"]["path"].as_str().unwrap());
         written.push(X509::from_pem(&pem).unwrap().to_der().unwrap());
     }
     let expected = ["build.pem", "trusted.pem", "revoked.pem"];
     assert!(written == ders_of(&expected));
     let revoked = all.last().unwrap();
     assert_eq!(revoked["list"], "revoked");
-    let name = revoked["file"].as_str().unwrap();
+    let name = revoked["file"]["path"].as_str().unwrap();
     assert!(
         name.starts_with("new/out/revoked-modsig-test-revoked-leaf-"),
         "{name}"
@@ -1120,6 +1122,21 @@ fn certificates_are_written_and_never_replaced() {
     let output = modsig(&work, &["certs", image, "-o", "new/out"]);
     fails(&output, 2, "is there already with another content");
     assert_eq!(read(&work, name), b"mine");
+}
+
+#[test]
+fn an_image_of_any_name_is_told_as_json() {
+    let work = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"\xff");
+    let image = harness_kernel("6.12", "x86_64").join("kernel");
+    fs::copy(image, work.path().join(name)).unwrap();
+    let mut certs = Command::new(MODSIG);
+    certs.args(["certs", "--json"]).arg(name);
+    let output = certs.current_dir(work.path()).output().unwrap();
+    good(&output);
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(listed["path"], "\u{fffd}");
+    assert_eq!(listed["path_hex"], "ff");
 }
 
 #[test]

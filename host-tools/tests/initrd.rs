@@ -511,10 +511,9 @@ fn the_initramfs_of_the_next_kernel_is_checked_too() {
         .join("lib/modules")
         .join(release)
         .join("kernel/crypto");
-    let mut official = fs::read_dir(official)
+    let official = fs::read_dir(official)
         .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let official = official
+        .map(|entry| entry.unwrap().path())
         .find(|path| path.to_string_lossy().ends_with(".ko.xz"))
         .unwrap();
     let root = work.path().join("root");

@@ -67,7 +67,7 @@ fn with_providers(work: &TempDir, providers: &[&str], arguments: &[&str]) -> Out
 }
 
 #[test]
-fn a_key_that_was_encrypted_long_ago_is_told_from_a_wrong_passphrase() {
+fn a_key_that_was_encrypted_long_ago_signs_or_says_what_is_missing() {
     let work = set_up("rsa-2048");
     let encrypt = |cipher: &[&str], name: &str| {
         let command = [
@@ -92,28 +92,35 @@ fn a_key_that_was_encrypted_long_ago_is_told_from_a_wrong_passphrase() {
         let arguments = ["sign", "--key", key, "--cert", "c.pem", "m.ko"];
         with_providers(&work, providers, &arguments)
     };
-    let unsupported = "encrypted in a way that this OpenSSL does not do";
-    for key in ["des.pem", "rc2.pem"] {
-        fails(&sign(&["default"], key), 2, unsupported);
-        assert_eq!(module(&work), MODULE);
-    }
-    // As it says.
+    // OpenSSL's legacy provider is loaded where it is needed, whatever openssl.cnf says.
     for key in ["des.pem", "rc2.pem", "aes.pem"] {
-        good(&sign(&["default", "legacy"], key));
-        good(&modsig(&work, &["strip", "m.ko"]));
+        for providers in [&["default"][..], &["default", "legacy"]] {
+            good(&sign(providers, key));
+            good(&modsig(&work, &["strip", "m.ko"]));
+        }
     }
     fs::write(work.path().join("wrong"), "other\n").unwrap();
-    let wrong = [
-        "sign",
-        "--passphrase-file",
-        "wrong",
-        "--key",
-        "aes.pem",
-        "--cert",
-        "c.pem",
-        "m.ko",
-    ];
-    fails(&modsig(&work, &wrong), 2, "the passphrase is wrong");
+    for key in ["des.pem", "rc2.pem", "aes.pem"] {
+        let wrong = [
+            "sign",
+            "--passphrase-file",
+            "wrong",
+            "--key",
+            key,
+            "--cert",
+            "c.pem",
+            "m.ko",
+        ];
+        fails(&modsig(&work, &wrong), 2, "the passphrase is wrong");
+    }
+    // Where there is none.
+    for key in ["des.pem", "rc2.pem"] {
+        let environment = ["OPENSSL_MODULES=/none", "KBUILD_SIGN_PIN=secret", MODSIG];
+        let sign = ["sign", "--key", key, "--cert", "c.pem", "m.ko"];
+        let output = run(&work, "env", &[&environment[..], &sign].concat());
+        fails(&output, 2, "install openssl-provider-legacy (Debian 13)");
+        assert_eq!(module(&work), MODULE);
+    }
 }
 
 #[test]
@@ -136,7 +143,7 @@ fn signers_are_named_in_their_own_letters() {
             &["inspect", "m.ko"][..],
             &["inspect", "--json", "m.ko"],
             &["verify", "--cert", &cert, "m.ko"],
-            &["why", "--cert", &cert, "m.ko"],
+            &["why", "-v", "--cert", &cert, "m.ko"],
         ] {
             says(&modsig(&work, arguments), shown);
         }
@@ -179,4 +186,48 @@ fn sign_file_signs_what_is_no_module_too() {
     let signed = read(&work, "image");
     assert!(signed.starts_with(b"a kernel, for example"));
     assert!(signed.ends_with(b"~Module signature appended~\n"));
+}
+
+/// What a machine's openssl.cnf takes away is named before anything is done; no module is called bad for it.
+#[test]
+fn an_openssl_cnf_that_takes_away_what_is_needed_is_named() {
+    let work = set_up("rsa-2048");
+    good(&modsig(&work, &[&SIGN[..], &["--detached"]].concat()));
+    fs::copy(work.path().join("m.ko"), work.path().join("good.ko")).unwrap();
+    good(&modsig(
+        &work,
+        &["sign", "--key", "k.pem", "--cert", "c.pem", "good.ko"],
+    ));
+    let list = "openssl_conf = i\n[i]\nproviders = p\n";
+    let only = |provider: &str| format!("{list}[p]\n{provider} = t\n[t]\nactivate = 1\n");
+    let none = format!("{list}[p]\nnone = t\n[t]\nmodule = /none.so\nactivate = 1\n");
+    let fips = format!(
+        "{list}alg_section = a\n[p]\ndefault = t\n[t]\nactivate = 1\n[a]\ndefault_properties = fips=yes\n"
+    );
+    for text in [only("legacy"), only("base"), none, fips] {
+        fs::write(work.path().join("o.cnf"), text).unwrap();
+        let with_it = |command: &[&str]| {
+            let environment = ["OPENSSL_CONF=o.cnf"];
+            run(&work, "env", &[&environment[..], command].concat())
+        };
+        let named = "this OpenSSL has no SHA-512. See what o.cnf (OPENSSL_CONF) says";
+        for command in [
+            &SIGN[..],
+            &["verify", "--cert", "c.pem", "good.ko"],
+            &["why", "--cert", "c.pem", "good.ko"],
+            &["attach", "--cert", "c.pem", "m.ko"],
+            &["sign", "--manifest", "list", "m.ko"],
+            &["keygen", "--key", "new.pem", "--cert", "new.crt"],
+        ] {
+            let output = with_it(&[&[MODSIG], command].concat());
+            fails(&output, 2, named);
+            assert!(output.stdout.is_empty(), "{output:?}");
+        }
+        let operands = ["sha512", "k.pem", "c.pem", "m.ko"];
+        fails(&with_it(&[&[SIGN_FILE], &operands[..]].concat()), 1, named);
+        assert_eq!(module(&work), MODULE);
+        assert!(!work.path().join("new.pem").exists());
+        // These need nothing of it.
+        says(&with_it(&[MODSIG, "inspect", "good.ko"]), "rsa/sha512");
+    }
 }

@@ -658,7 +658,7 @@ fn key_process(arguments: &[&str], input: &[u8]) -> Output {
 #[test]
 fn the_process_with_the_key_does_nothing_but_sign() {
     let frame = |content: &[u8]| [&(content.len() as u32).to_le_bytes(), content].concat();
-    let p256 = ["p256", "sha512"];
+    let p256 = ["p256", "sha512", "auto", "2", "1"];
     let error = |arguments: &[&str], input: &[u8], message: &str| {
         let output = key_process(arguments, input);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -674,8 +674,17 @@ fn the_process_with_the_key_does_nothing_but_sign() {
     };
     error(&[], &[], "only modsig seal starts this");
     error(&["p256"], &[], "only modsig seal starts this");
-    error(&["p255", "sha512"], &[], "unknown kind of key");
-    error(&["p256", "md5"], &[], "unknown digest algorithm");
+    error(&["p256", "sha512"], &[], "only modsig seal starts this");
+    let but = |at: usize, word: &'static str| {
+        let mut words = p256;
+        words[at] = word;
+        words
+    };
+    error(&but(0, "p255"), &[], "unknown kind of key");
+    error(&but(1, "md5"), &[], "unknown digest algorithm");
+    for (at, word) in [(2, "none"), (3, "0"), (3, "x"), (4, "-1")] {
+        error(&but(at, word), &[], "only modsig seal starts this");
+    }
     error(
         &p256,
         &frame(&[0; 63]),
@@ -691,6 +700,16 @@ fn the_process_with_the_key_does_nothing_but_sign() {
     let output = key_process(&p256, &frame(&[7; 64]));
     good(&output);
     assert!(output.stdout.len() > 600);
+    // Several in a frame, and what is left of one.
+    error(
+        &p256,
+        &frame(&[7; 3 * 64 + 1]),
+        "1 bytes are not a digest of sha512",
+    );
+    let three = key_process(&p256, &frame(&[7; 3 * 64]));
+    good(&three);
+    assert!(three.stdout.len() > output.stdout.len() + 2 * 200);
+    good(&key_process(&p256, &frame(&[])));
 }
 
 /// Whom the system lets lock little memory: nobody, if root runs this.
@@ -827,18 +846,48 @@ fn nothing_is_in_hand(needles: &spy::Needles, process: u32) {
 #[test]
 fn seal_leaves_no_key() {
     let spy = Spy::new();
-    for algorithm in ["p256", "p384", "p521", "rsa-2048", "rsa-4096"] {
+    // One thread, and the signature that is made for a trial; several, in the middle of their work; and by
+    // AWS-LC, which nobody can look into, when some messages have been sent. The second frame has the
+    // certificate, for which the trial was made.
+    let openssl = |jobs, number| {
+        (
+            ["--library", "openssl", "--jobs", jobs],
+            "signed",
+            ("SPY_SIGNED", number),
+        )
+    };
+    let aws_lc = |number| {
+        (
+            ["--library", "aws-lc", "--jobs", "4"],
+            "sent",
+            ("SPY_SENT", number),
+        )
+    };
+    let all = ["p256", "p384", "p521", "rsa-2048", "rsa-4096"].map(|algorithm| {
+        let how = [
+            openssl("1", "1"),
+            openssl("4", "4"),
+            aws_lc("2"),
+            aws_lc("4"),
+        ];
+        how.map(|how| (algorithm, how))
+    });
+    for (algorithm, (options, signing, (variable, number))) in all.into_iter().flatten() {
         let work = build_of(&Linked::default());
         let [home, temporary] = [(), ()].map(|()| tempfile::tempdir().unwrap());
         let mut command = spy.command(MODSIG, &work);
         command
             .args(SEAL)
             .args(["--algorithm", algorithm, "--verbose"])
+            .args(options)
+            .env(variable, number)
+            // AWS-LC signs only when nobody asks OpenSSL.
+            .env("SPY_SIGNED", if signing == "signed" { number } else { "0" })
             .env("HOME", home.path())
             .env("TMPDIR", temporary.path());
         let mut spied = spy.start(command);
         let mut needles = None;
-        for place in ["made", "signed", "ended"] {
+        for place in ["made", signing, "ended"] {
             let stopped = spied.stopped(place);
             assert_eq!(stopped.parent, spied.process());
             // No core dump, no debugger.

@@ -7,12 +7,13 @@ mod common;
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::fs::{symlink, PermissionsExt},
-    path::Path,
-    process::{Command, Output, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
     sync::{Mutex, OnceLock},
     thread,
+    time::{Duration, Instant},
 };
 
 use common::*;
@@ -76,6 +77,10 @@ impl Token {
     }
 
     fn import(&self, file: &str, kind: &str, id: &str, label: &str) {
+        self.import_with(file, kind, id, label, &[]);
+    }
+
+    fn import_with(&self, file: &str, kind: &str, id: &str, label: &str, options: &[&str]) {
         let der = format!("{file}.der");
         let convert: &[&str] = match kind {
             "cert" => &["x509", "-in", file, "-outform", "DER", "-out", &der],
@@ -100,6 +105,7 @@ impl Token {
             label,
             "--usage-sign",
         ];
+        let write = [&write[..], options].concat();
         good(&self.command("pkcs11-tool", &write).output().unwrap());
         fs::remove_file(self.work.path().join(der)).unwrap();
     }
@@ -323,6 +329,219 @@ fn a_wrong_pin_is_tried_once_and_leaves_the_files() {
 }
 
 #[test]
+fn a_key_that_wants_its_pin_each_time_gets_it() {
+    let token = Token::new();
+    let (key, _) = made("ec");
+    fs::write(token.work.path().join("key.pem"), key).unwrap();
+    token.import_with("key.pem", "privkey", "03", "always", &["--always-auth"]);
+    fs::write(token.work.path().join("n.ko"), MODULE).unwrap();
+    let key = uri("always");
+    let sign = ["--key", &key, "--cert", "ec.pem", "n.ko"];
+    let output = token.sign(Some(PIN), &sign);
+    says(&output, "2 signed");
+    let verify = ["verify", "--cert", "ec.pem", "m.ko", "n.ko"];
+    says(&modsig(&token.work, &verify), "2 good");
+    good(&modsig(&token.work, &["strip", "m.ko", "n.ko"]));
+    // The PIN is still given once only.
+    fails(&token.sign(Some(WRONG), &sign), 2, REFUSED);
+    // From a URI the provider does not keep it, and what openssl.cnf says counts more.
+    let named = format!("{key}?pin-value={PIN}");
+    let in_uri = ["--key", &named, "--cert", "ec.pem"];
+    let why = "give the PIN in KBUILD_SIGN_PIN or --passphrase-file, not in the URI";
+    fails(&token.sign(None, &in_uri), 2, why);
+    let configuration = format!(
+        "openssl_conf = i\n[i]\nproviders = p\n[p]\ndefault = d\npkcs11 = t\n[d]\nactivate = 1\n\
+         [t]\npkcs11-module-path = {HSM}\n"
+    );
+    for (line, good_exit) in [("", false), ("pkcs11-module-cache-pins = cache\n", true)] {
+        let text = [&configuration, line].concat();
+        fs::write(token.work.path().join("openssl.cnf"), text).unwrap();
+        let arguments = [&["sign"], &sign[..], &["m.ko"]].concat();
+        let mut command = token.command(MODSIG, &arguments);
+        command
+            .env("OPENSSL_CONF", "openssl.cnf")
+            .env(keys::PIN_VARIABLE, PIN);
+        let output = without_secret(command.output().unwrap());
+        match good_exit {
+            true => says(&output, "2 signed"),
+            false => fails(&output, 2, "add pkcs11-module-cache-pins = cache there"),
+        }
+    }
+}
+
+/// The other machine: `p11-kit server`, which lends the token to whoever opens its socket.
+struct OtherMachine {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl OtherMachine {
+    fn new(token: &Token) -> Self {
+        let socket = token.work.path().join("socket");
+        let name = socket.to_str().unwrap();
+        let serve = [
+            "server",
+            "--foreground",
+            "--name",
+            name,
+            "--provider",
+            HSM,
+            "pkcs11:token=modsig",
+        ];
+        let process = token
+            .command("p11-kit", &serve)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let end = Instant::now() + Duration::from_secs(30);
+        while !socket.exists() {
+            assert!(Instant::now() < end, "p11-kit server does not come up");
+            thread::sleep(Duration::from_millis(20));
+        }
+        OtherMachine { process, socket }
+    }
+
+    /// A command of this machine, which has no token, but the socket.
+    fn command(&self, token: &Token, arguments: &[&str]) -> Command {
+        let mut command = token.command(MODSIG, arguments);
+        command
+            .env_remove("SOFTHSM2_CONF")
+            .env("PKCS11_PROVIDER_MODULE", client())
+            .env(
+                "P11_KIT_SERVER_ADDRESS",
+                format!("unix:path={}", self.socket.display()),
+            )
+            .env(keys::PIN_VARIABLE, PIN);
+        command
+    }
+
+    /// It goes away, with all that it has begun for others.
+    fn end(&mut self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.process.id());
+        let children = fs::read_to_string(children).unwrap_or_default();
+        for child in children.split_whitespace() {
+            let _ = Command::new("kill").args(["-KILL", child]).status();
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for OtherMachine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The PKCS#11 module that speaks to such a socket.
+fn client() -> PathBuf {
+    let directories = [
+        format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH),
+        "/usr/lib64".to_owned(),
+        "/usr/lib".to_owned(),
+    ];
+    let mut all = directories
+        .iter()
+        .map(|directory| Path::new(directory).join("pkcs11/p11-kit-client.so"));
+    all.find(|client| client.exists())
+        .expect("p11-kit-client.so, of the package p11-kit-modules")
+}
+
+#[test]
+fn a_token_may_be_in_another_machine() {
+    let token = Token::new();
+    let mut other = OtherMachine::new(&token);
+    for name in ["ec", "rsa"] {
+        let (key, certificate) = (uri(name), format!("{name}.pem"));
+        for cert in [&key, &certificate] {
+            let sign = ["sign", "--key", &key, "--cert", cert, "m.ko"];
+            let output = other.command(&token, &sign).output().unwrap();
+            good(&without_secret(output));
+            good(&modsig(
+                &token.work,
+                &["verify", "--cert", &certificate, "m.ko"],
+            ));
+            good(&modsig(&token.work, &["strip", "m.ko"]));
+        }
+    }
+    let key = uri("ec");
+    let sign = ["sign", "--key", &key, "--cert", "ec.pem", "m.ko"];
+    let mut wrong = other.command(&token, &sign);
+    wrong.env(keys::PIN_VARIABLE, WRONG);
+    fails(&without_secret(wrong.output().unwrap()), 2, REFUSED);
+    other.end();
+    let gone = other.command(&token, &sign).output().unwrap();
+    fails(&without_secret(gone), 2, "cannot reach any token");
+    token.untouched();
+}
+
+#[test]
+fn a_token_that_goes_away_is_not_asked_for_each_module() {
+    let token = Token::new();
+    let mut other = OtherMachine::new(&token);
+    fs::create_dir(token.work.path().join("tree")).unwrap();
+    const MODULES: usize = 3000;
+    for number in 0..MODULES {
+        let content = [MODULE, &number.to_le_bytes()].concat();
+        fs::write(token.work.path().join(format!("tree/{number}.ko")), content).unwrap();
+    }
+    let key = uri("rsa");
+    for jobs in ["1", "8"] {
+        let sign = [
+            "sign",
+            "--key",
+            &key,
+            "--cert",
+            "rsa.pem",
+            "--no-sync",
+            "--only-missing",
+            "--verbose",
+            "--jobs",
+            jobs,
+            "tree",
+        ];
+        let mut child = other
+            .command(&token, &sign)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Until some are signed.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut signed = 0;
+        while signed < 20 {
+            signed += usize::from(lines.next().unwrap().unwrap().ends_with(": signed"));
+        }
+        other.end();
+        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        signed += rest
+            .iter()
+            .filter(|line| line.ends_with(": signed"))
+            .count();
+        let output = child.wait_with_output().unwrap();
+        fails(&output, 1, "the token has failed 3 times in a row");
+        let text = String::from_utf8(output.stderr).unwrap();
+        // Three, and those that were on their way meanwhile.
+        let failed = text.lines().count() - 1;
+        assert!((3..=3 + 8).contains(&failed), "{text}");
+        let last = text.lines().last().unwrap();
+        assert!(
+            last.starts_with("modsig: stopped, for the token has gone; ")
+                && last.ends_with(" modules are as they were"),
+            "{text}"
+        );
+        // What is said is what was done.
+        let verify = ["verify", "--json", "--cert", "rsa.pem", "tree"];
+        let report = modsig(&token.work, &verify).stdout;
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        assert_eq!(report["counts"]["good"], signed, "{text}");
+        assert!(rest.last().unwrap().contains(" signed"), "{rest:?}");
+        other = OtherMachine::new(&token);
+        good(&modsig(&token.work, &["strip", "--no-sync", "tree"]));
+    }
+}
+
+#[test]
 fn nobody_takes_standard_input_for_a_pin() {
     let token = Token::new();
     let arguments = [
@@ -440,9 +659,15 @@ fn the_pin_is_for_the_token_that_is_named() {
 
 /// Runs modsig on a terminal, types `secret` when it is asked for one, and gives what was shown.
 fn on_a_terminal(token: &Token, arguments: &[&str], prompt: &str, secret: &str) -> (bool, String) {
+    let script = token.command("script", &[]);
+    dialog(script, arguments, &[(prompt, secret)])
+}
+
+/// The same with the program `script`, for several questions.
+fn dialog(mut script: Command, arguments: &[&str], questions: &[(&str, &str)]) -> (bool, String) {
     let line = [&[MODSIG], arguments].concat().join("' '");
-    let mut child = token
-        .command("script", &["-qec", &format!("'{line}'"), "/dev/null"])
+    let mut child = script
+        .args(["-qec", &format!("'{line}'"), "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -450,18 +675,84 @@ fn on_a_terminal(token: &Token, arguments: &[&str], prompt: &str, secret: &str) 
     let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut shown = vec![];
     let mut octet = [0];
-    while !shown.ends_with(prompt.as_bytes()) {
-        match output.read(&mut octet) {
-            Ok(1) => shown.push(octet[0]),
-            _ => panic!("no {prompt:?} in {:?}", String::from_utf8_lossy(&shown)),
+    for (prompt, answer) in questions {
+        while !shown.ends_with(prompt.as_bytes()) {
+            match output.read(&mut octet) {
+                Ok(1) => shown.push(octet[0]),
+                _ => panic!("no {prompt:?} in {:?}", String::from_utf8_lossy(&shown)),
+            }
         }
+        input.write_all(answer.as_bytes()).unwrap();
     }
-    input.write_all(secret.as_bytes()).unwrap();
     // The rest while standard input is open: its end would be typed as well.
     output.read_to_end(&mut shown).unwrap();
     drop(input);
     let good = child.wait().unwrap().success();
     (good, String::from_utf8(shown).unwrap())
+}
+
+#[test]
+fn keygen_encrypts_if_it_is_told_to() {
+    let work = tempfile::tempdir().unwrap();
+    fs::write(work.path().join("m.ko"), MODULE).unwrap();
+    fs::write(work.path().join("file"), "secret\n").unwrap();
+    let keygen = |variable: &str, more: &[&str]| {
+        let program = [variable, MODSIG, "keygen", "--force", "--algorithm", "p256"];
+        let files = ["--key", "k.pem", "--cert", "c.pem"];
+        run(&work, "env", &[&program[..], &files, more].concat())
+    };
+    let is_encrypted = || {
+        let key = String::from_utf8(read(&work, "k.pem")).unwrap();
+        let encrypted = key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----");
+        let openssl = ["pkey", "-noout", "-in", "k.pem", "-passin", "pass:secret"];
+        good(&run(&work, "openssl", &openssl));
+        let sign = [&SIGN[..], &["--passphrase-file", "file"]].concat();
+        good(&modsig(&work, &sign));
+        good(&modsig(&work, &VERIFY));
+        encrypted
+    };
+    good(&keygen("KBUILD_SIGN_PIN=secret", &["--encrypt"]));
+    assert!(is_encrypted());
+    let file = ["--encrypt", "--passphrase-file", "file"];
+    good(&keygen("KBUILD_SIGN_PIN=other", &file));
+    assert!(is_encrypted());
+    // Not because there is a passphrase for something else.
+    good(&keygen("KBUILD_SIGN_PIN=secret", &[]));
+    assert!(!is_encrypted());
+    fs::remove_file(work.path().join("k.pem")).unwrap();
+    let unasked = "k.pem: it is to be encrypted; give its passphrase with --passphrase-file";
+    fails(&keygen("KBUILD_SIGN_PIN=", &["--encrypt"]), 2, unasked);
+    assert!(!work.path().join("k.pem").exists());
+
+    // Typed, it is typed twice.
+    let arguments = [
+        "keygen",
+        "--force",
+        "--encrypt",
+        "--algorithm",
+        "p256",
+        "--key",
+        "k.pem",
+    ];
+    let arguments = [&arguments[..], &["--cert", "c.pem"]].concat();
+    for (second, fine) in [("secret\r", true), ("secrets\r", false), ("\r", false)] {
+        let mut script = Command::new("script");
+        script
+            .current_dir(work.path())
+            .env_remove(keys::PIN_VARIABLE);
+        let questions = [
+            ("Passphrase for k.pem: ", "secret\r"),
+            ("Again, to be sure: ", second),
+        ];
+        let (good_exit, shown) = dialog(script, &arguments, &questions);
+        assert_eq!(good_exit, fine, "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+        match fine {
+            true => assert!(is_encrypted()),
+            false => assert!(shown.contains("the two passphrases differ"), "{shown}"),
+        }
+        let _ = fs::remove_file(work.path().join("k.pem"));
+    }
 }
 
 #[test]
@@ -497,47 +788,134 @@ fn the_terminal_is_asked_once_for_many_files() {
     assert!(!good_exit && shown.contains("interrupted"), "{shown}");
 }
 
+/// A shell on a terminal, which asks for the passphrase "secret" of a key, and says what became of it.
+struct Asked {
+    work: TempDir,
+    shell: Child,
+    output: ChildStdout,
+    input: ChildStdin,
+    shown: Vec<u8>,
+}
+
+const ASKS: &str = "Passphrase for e.pem: ";
+
+impl Asked {
+    /// Waits until somebody is asked; the shell runs these commands before and behind.
+    fn new(first: &str, then: &str) -> Self {
+        let work = set_up("p256");
+        let encrypt = "pkey -aes256 -passout pass:secret -in k.pem -out e.pem";
+        let encrypt: Vec<&str> = encrypt.split(' ').collect();
+        good(&run(&work, "openssl", &encrypt));
+        // The shell's own settings before and behind, with the prompt between.
+        let sign = format!("exec {MODSIG} sign --key e.pem --cert c.pem m.ko");
+        let script = format!(
+            "{first} tty > tty; stty -g > before; sh -c 'echo $$ > pid; {sign}'; {then} \
+             echo status $?; stty -g > behind"
+        );
+        fs::write(work.path().join("ask"), script).unwrap();
+        symlink("/bin/sh", work.path().join("sh")).unwrap();
+        let mut shell = Command::new("script")
+            .args(["-qec", "./sh ask", "/dev/null"])
+            .current_dir(work.path())
+            .env_remove(keys::PIN_VARIABLE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let mut asked = Asked {
+            work,
+            shell,
+            output,
+            input,
+            shown: vec![],
+        };
+        asked.is_asked();
+        asked
+    }
+
+    fn is_asked(&mut self) {
+        let mut octet = [0];
+        while !self.shown.ends_with(ASKS.as_bytes()) {
+            assert_eq!(self.output.read(&mut octet).unwrap(), 1);
+            self.shown.push(octet[0]);
+        }
+        // Once more is another time.
+        self.shown.push(b'|');
+    }
+
+    fn file(&self, name: &str) -> String {
+        let text = String::from_utf8(read(&self.work, name)).unwrap();
+        text.trim().to_owned()
+    }
+
+    fn send(&self, signal: &str) {
+        let pid = self.file("pid");
+        let kill = Command::new("kill").args([signal, &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// The settings of the terminal now.
+    fn settings(&self) -> String {
+        let output = run(&self.work, "stty", &["-F", &self.file("tty"), "-g"]);
+        good(&output);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn types(&mut self, text: &str) {
+        self.input.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// What was shown until the shell was done, after which the terminal is as it was.
+    fn end(mut self) -> (TempDir, String) {
+        // While standard input is open: its end would be typed as well.
+        self.output.read_to_end(&mut self.shown).unwrap();
+        self.shell.wait().unwrap();
+        assert_eq!(self.file("before"), self.file("behind"));
+        (self.work, String::from_utf8(self.shown).unwrap())
+    }
+}
+
 #[test]
 fn the_terminal_is_as_it_was_after_a_prompt() {
-    let token = Token::new();
-    fs::write(token.work.path().join("k.pem"), made("ec").0).unwrap();
-    let encrypt = [
-        "pkey",
-        "-aes256",
-        "-passout",
-        "pass:secret",
-        "-in",
-        "k.pem",
-        "-out",
-        "e.pem",
-    ];
-    good(&run(&token.work, "openssl", &encrypt));
-    // The shell's own settings before and behind, with the prompt between.
-    let ask =
-        format!("stty -g > before; {MODSIG} sign --key e.pem --cert ec.pem m.ko; stty -g > behind");
-    fs::write(token.work.path().join("ask"), ask).unwrap();
-    symlink("/bin/sh", token.work.path().join("sh")).unwrap();
-    let mut child = token
-        .command("script", &["-qec", "./sh ask", "/dev/null"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut shown = vec![];
-    let mut octet = [0];
-    while !shown.ends_with(b"Passphrase for e.pem: ") && output.read(&mut octet).unwrap() == 1 {
-        shown.push(octet[0]);
-    }
-    input.write_all(b"secret\r").unwrap();
-    output.read_to_end(&mut shown).unwrap();
-    assert!(child.wait().unwrap().success());
-    let shown = String::from_utf8(shown).unwrap();
+    let mut asked = Asked::new("", "");
+    assert_ne!(asked.settings(), asked.file("before"));
+    asked.types("secret\r");
+    let (work, shown) = asked.end();
     assert!(
-        shown.contains("signed") && !shown.contains("secret"),
+        shown.contains("1 signed") && !shown.contains("secret"),
         "{shown}"
     );
-    assert_eq!(read(&token.work, "before"), read(&token.work, "behind"));
+    good(&modsig(&work, &["verify", "--cert", "c.pem", "m.ko"]));
+}
+
+#[test]
+fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
+    for (signal, number) in [("-TERM", 15), ("-HUP", 1), ("-INT", 2), ("-QUIT", 3)] {
+        let asked = Asked::new("", "");
+        asked.send(signal);
+        let (work, shown) = asked.end();
+        let status = format!("status {}", 128 + number);
+        assert!(shown.contains(&status), "{signal}: {shown}");
+        assert_eq!(module(&work), MODULE);
+    }
+}
+
+#[test]
+fn who_is_stopped_at_the_prompt_is_asked_again() {
+    for by_key in [false, true] {
+        let mut asked = Asked::new("set -m;", "stty -g > between; fg;");
+        asked.types("sec");
+        match by_key {
+            true => asked.types("\u{1a}"),
+            false => asked.send("-TSTP"),
+        }
+        asked.is_asked();
+        asked.types("secret\r");
+        let (work, shown) = asked.end();
+        assert!(shown.contains("1 signed"), "{shown}");
+        assert_eq!(read(&work, "before"), read(&work, "between"));
+    }
 }
 
 #[test]
@@ -855,4 +1233,70 @@ fn a_signer_signs_digests_and_is_shared() {
     });
     let error = signer.message_over(b"short").unwrap_err();
     assert!(error.to_string().contains("not a digest of sha384"));
+}
+
+/// The passphrase is in the environment that the program was started with, and cannot be wiped there.
+#[test]
+fn the_environment_of_who_has_a_key_is_closed_to_its_user() {
+    let work = set_up("p256");
+    let encrypt = "pkey -aes256 -passout pass:secret -in k.pem -out e.pem";
+    let encrypt: Vec<&str> = encrypt.split(' ').collect();
+    good(&run(&work, "openssl", &encrypt));
+    let program = work.path().join("modsig");
+    fs::copy(MODSIG, &program).unwrap();
+    let somebody = ["--reuid", "54325", "--regid", "54325", "--clear-groups"];
+    let as_somebody = |program: &str, arguments: &[&str]| {
+        let mut command = match is_root() {
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(somebody).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        command.args(arguments).current_dir(work.path());
+        command
+    };
+    if is_root() {
+        good(&run(&work, "chown", &["-R", "54325:54325", "."]));
+    }
+    let sign = [
+        "sign",
+        "--key",
+        "e.pem",
+        "--cert",
+        "c.pem",
+        "--files-from",
+        "-",
+    ];
+    // It waits for the list, with the key.
+    let mut child = as_somebody(program.to_str().unwrap(), &sign)
+        .env(keys::PIN_VARIABLE, "secret")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let end = Instant::now() + Duration::from_secs(30);
+    for name in ["environ", "mem"] {
+        let file = format!("/proc/{pid}/{name}");
+        // The program may still be setpriv, or at its beginning.
+        while as_somebody("cat", &[&file])
+            .output()
+            .unwrap()
+            .status
+            .success()
+            || !fs::read_to_string(format!("/proc/{pid}/comm"))
+                .unwrap()
+                .contains("modsig")
+        {
+            assert!(Instant::now() < end, "{file} can be read");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let denied = as_somebody("cat", &[&format!("/proc/{pid}/environ")]);
+    let denied = { denied }.output().unwrap();
+    fails(&denied, 1, "Permission denied");
+    child.stdin.take().unwrap().write_all(b"m.ko\n").unwrap();
+    assert!(child.wait().unwrap().success());
 }

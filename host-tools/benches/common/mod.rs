@@ -14,14 +14,20 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::Result;
+use anyhow::{bail, Context, Result};
 use clap::Parser;
 use modsig_testing::results::{save_figures, Measured};
 use modsig_tools::{
+    digest::{digest_by_name, message_digest},
     files::{walk, Links},
+    keys::pair,
+    library::Library,
     parallel,
 };
-use openssl::hash::{hash, MessageDigest};
+use openssl::{
+    hash::{hash, MessageDigest},
+    md::Md,
+};
 use serde_json::{json, Value};
 
 pub(crate) use tree::{Trees, MODSIG};
@@ -45,9 +51,15 @@ pub(crate) struct Arguments {
     /// Where the figures go, besides those that are there already
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/bench.json"))]
     json: PathBuf,
+    /// Leave out `make modules_install`
+    #[arg(long)]
+    no_install: bool,
     /// Only hash the modules below this directory (it runs itself so)
     #[arg(long, hide = true)]
     hash: Option<PathBuf>,
+    /// Only sign: key, certificate, digest algorithm, number of signatures (it runs itself so)
+    #[arg(long, hide = true, num_args = 4)]
+    bare: Option<Vec<String>>,
     /// What cargo adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,8 +75,8 @@ pub(crate) trait Bench: Sized {
     fn prepare(arguments: &Arguments) -> Result<Self>;
     /// The modules that it is measured with.
     fn trees(&self) -> &Trees;
-    /// Measures everything once.
-    fn round(&self, figures: &mut Figures) -> Result<()>;
+    /// Measures everything once, with `make modules_install` or without.
+    fn round(&self, figures: &mut Figures, install: bool) -> Result<()>;
     /// Prints what is to be compared.
     fn compare(&self, ratios: &mut Ratios<'_>);
     /// Prints what else there is to tell.
@@ -76,9 +88,10 @@ pub(crate) trait Bench: Sized {
 /// What the programs do.
 pub(crate) fn main<B: Bench>() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match &arguments.hash {
-        Some(directory) => hash_all(directory, B::digest()),
-        None => run::<B>(&arguments),
+    let result = match (&arguments.hash, &arguments.bare) {
+        (Some(directory), _) => hash_all(directory, B::digest()),
+        (_, Some(words)) => sign_digests(words),
+        _ => run::<B>(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,7 +113,7 @@ fn run<B: Bench>(arguments: &Arguments) -> Result<()> {
     let mut figures = Figures::default();
     for round in 1..=rounds {
         eprintln!("{}: round {round} of {rounds}", B::NAME);
-        bench.round(&mut figures)?;
+        bench.round(&mut figures, !arguments.no_install)?;
     }
 
     let processor = processor()?;
@@ -162,4 +175,26 @@ fn hash_all(directory: &Path, digest: MessageDigest) -> Result<()> {
         work(buffer, &found.path)
     });
     results.into_iter().collect()
+}
+
+/// What `--bare` does: signs so many digests, as many at once as there are processors, with whatever signs
+/// so many modules.
+fn sign_digests(words: &[String]) -> Result<()> {
+    let [key, certificate, name, count] = words else {
+        bail!("--bare KEY CERT HASH COUNT");
+    };
+    let (digest, count) = (digest_by_name(name)?, count.parse()?);
+    let (key, _) = pair(Path::new(key), Path::new(certificate), None)?;
+    let key = key.by(Library::Auto, digest, count)?;
+    eprintln!("{}", key.signed_by());
+    let algorithm = message_digest(digest).context("no such digest")?;
+    let algorithm = Md::from_nid(algorithm.type_()).context("no such digest")?;
+    let digests: Vec<Vec<u8>> = (0..count)
+        .map(|number| hash(MessageDigest::sha512(), &number.to_le_bytes()))
+        .map(|digest| Ok(digest?.to_vec()))
+        .collect::<Result<_>>()?;
+    let signed = parallel::map(&digests, parallel::processors(), |_, bytes| {
+        key.sign_digest(algorithm, &bytes[..digest.size()])
+    });
+    signed.into_iter().try_for_each(|signed| signed.map(drop))
 }

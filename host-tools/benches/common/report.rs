@@ -131,7 +131,7 @@ impl<'a> Ratios<'a> {
         }
     }
 
-    /// Prints one. Whether it is as it is to be, the medians by the clock say.
+    /// Prints one. Whether it is as it is to be, the medians say, by the clock and of processors.
     pub(crate) fn row(
         &mut self,
         algorithm: &str,
@@ -139,6 +139,10 @@ impl<'a> Ratios<'a> {
         below: &[&str],
         target: Option<Target>,
     ) {
+        let measured = |what: &&str| self.figures.sum(algorithm, &[what], |_| 1.0).least > 0.0;
+        if !measured(&above) || !below.iter().all(measured) {
+            return;
+        }
         let ratio = |figure: fn(&Cost) -> f64| {
             let over = self.figures.sum(algorithm, &[above], figure);
             let under = self.figures.sum(algorithm, below, figure);
@@ -153,7 +157,9 @@ impl<'a> Ratios<'a> {
             Goal {
                 words: format!("at {word} {at}"),
                 at,
-                reached: [order, Ordering::Equal].contains(&wall.median.total_cmp(&at)),
+                reached: [wall, cpu]
+                    .iter()
+                    .all(|ratio| [order, Ordering::Equal].contains(&ratio.median.total_cmp(&at))),
             }
         });
         let name = format!("{above} : {}", below.join(" + "));

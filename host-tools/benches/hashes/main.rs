@@ -84,7 +84,7 @@ impl Bench for Hashes {
         &self.trees
     }
 
-    fn round(&self, figures: &mut Figures) -> Result<()> {
+    fn round(&self, figures: &mut Figures, _: bool) -> Result<()> {
         let trees = &self.trees;
         let mut add = |algorithm, what, mut command: Command| {
             trees.settle()?;

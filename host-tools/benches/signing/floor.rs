@@ -2,7 +2,10 @@
 
 //! What cannot be saved: the signatures themselves.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use anyhow::{Context, Result};
 
@@ -34,6 +37,13 @@ pub(crate) fn bare(algorithm: &str, count: usize, processors: usize) -> Result<C
         cpu,
         memory: None,
     })
+}
+
+/// This program, told to do nothing but sign, with whatever library signs so many modules.
+pub(crate) fn by_library(words: &[&Path; 4]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--bare").args(words);
+    Ok(command)
 }
 
 /// The signatures in a second: in the last line the last but one, before the verifications.

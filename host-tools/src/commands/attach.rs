@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, Context, Result};
 use modsig_tools::{
     certificate::SignerIdForm,
     detached::{with_ending, Gate, RAW, SIGNATURE},
@@ -14,15 +14,15 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
+    batch::{Batch, DryRun, Replaced, Writing},
     output::Count,
-    replace::{Batch, DryRun, Replaced, Writing},
     report::{Done, Modules},
 };
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The signer's certificate (PEM, DER, pkcs11: URI); no other signature is taken
+    /// The signer's certificate (PEM, DER, PKCS#12, pkcs11: URI); no other signature is taken
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
     /// The signatures are bare values, as a key management service returns them, each in MODULE.sig
@@ -106,7 +106,13 @@ fn attach(
             .message(&message)
             .with_context(|| signature.display().to_string())?;
     }
-    let file = gate.join(module, &message).with_context(|| {
+    let mut joined = gate.join(module, &message);
+    if elsewhere.is_some() {
+        joined = joined.map_err(|error| {
+            anyhow!("{error:#}; is it over this module, as it is without a signature, and with the digest of --hash?")
+        });
+    }
+    let file = joined.with_context(|| {
         format!(
             "{}: {} was not attached",
             path.display(),
@@ -124,14 +130,14 @@ fn attach(
         let done = Done::good(Count::ToBeAttached, text, &facts(false));
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[&file], arguments.writing.level)?;
-    let pending = original.replace(&parts)?;
+    let end = &file[module.len()..];
+    let pending = arguments.writing.put_end(&original, &opened, module, end)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",
     };
     Ok(Replaced {
         done: Done::good(Count::Attached, text, &facts(true)),
-        file: Some(pending),
+        file: pending,
     })
 }

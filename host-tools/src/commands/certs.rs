@@ -21,9 +21,12 @@ use openssl::{
     pkey::Id,
     x509::X509Ref,
 };
-use serde_json::{json, Value};
+use serde::Serialize;
 
-use super::{output, report};
+use crate::cli::{
+    output::{self, Named},
+    report,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -58,22 +61,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(x509) => x509,
             Err(error) => {
                 let _ = write!(text, "\n\n{}: {error:#}\n  SHA-256: {sha256}", list.name());
-                let error = format!("{error:#}");
-                objects.push(json!({ "list": list.name(), "sha256": sha256, "error": error }));
+                objects.push(Listed {
+                    list: list.name(),
+                    sha256,
+                    content: Content::Unreadable {
+                        error: format!("{error:#}"),
+                    },
+                    file: None,
+                });
                 continue;
             }
         };
         let described = Description::new(&x509, &now)?;
         let _ = write!(text, "\n\n{}: {}", list.name(), described.subject);
-        let mut object = described.json(list, &sha256);
         text += &described.text(&sha256);
+        let mut written = None;
         if let Some(directory) = &arguments.output {
             let file = directory.join(file_name(list, &described.subject, &sha256));
             write_new(&file, &x509.to_pem()?)?;
             let _ = write!(text, "\n  written: {}", file.display());
-            object["file"] = json!(file);
+            written = Some(Named::new(&file));
         }
-        objects.push(object);
+        objects.push(Listed {
+            list: list.name(),
+            sha256,
+            content: Content::Certificate(described),
+            file: written,
+        });
     }
     if !image.blacklist.is_empty() {
         text += "\n\nrefused hashes:";
@@ -85,7 +99,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Hash::File(digest) => ("file", digest),
         };
         let _ = write!(text, "\n  {kind} {}", hex(digest));
-        hashes.push(json!({ "kind": kind, "digest": hex(digest) }));
+        hashes.push(Refused {
+            kind,
+            digest: hex(digest),
+        });
     }
     if let Some(Hashes { root, keys }) = &image.hashes {
         let what = match (root.hash == [0; HASH_SIZE], keys) {
@@ -101,23 +118,77 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     }
     if arguments.json {
-        output::print(&json!({
-                "path": path, "layers": image.layers, "machine": image.machine.name(),
-                "release": image.release,
-                "evidence": match image.evidence {
-                    Evidence::Symbols => "symbols",
-                    Evidence::Structure => "structure",
-                    Evidence::Nothing => "nothing",
-                },
-                "certificates": objects, "blacklist": hashes,
-                "hashes": image.hashes.map(|Hashes { root, keys }| json!({
-                    "levels": root.levels, "root": hex(&root.hash), "keys": keys,
-                })),
-        }))?;
+        output::print(&Found {
+            image: Named::new(path),
+            layers: &image.layers,
+            machine: image.machine.name(),
+            release: image.release.as_deref(),
+            evidence: match image.evidence {
+                Evidence::Symbols => "symbols",
+                Evidence::Structure => "structure",
+                Evidence::Nothing => "nothing",
+            },
+            certificates: objects,
+            blacklist: hashes,
+            hashes: image.hashes.map(|Hashes { root, keys }| Root {
+                levels: root.levels,
+                root: hex(&root.hash),
+                keys,
+            }),
+        })?;
     } else {
         report::print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What JSON has of an image.
+#[derive(Serialize)]
+struct Found<'a> {
+    #[serde(flatten)]
+    image: Named,
+    layers: &'a [&'static str],
+    machine: String,
+    release: Option<&'a str>,
+    /// How the certificates were found.
+    evidence: &'static str,
+    certificates: Vec<Listed>,
+    blacklist: Vec<Refused>,
+    hashes: Option<Root>,
+}
+
+/// A certificate in a list.
+#[derive(Serialize)]
+struct Listed {
+    list: &'static str,
+    sha256: String,
+    #[serde(flatten)]
+    content: Content,
+    /// Where it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Named>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content {
+    Certificate(Description),
+    Unreadable { error: String },
+}
+
+/// A hash that is refused.
+#[derive(Serialize)]
+struct Refused {
+    kind: &'static str,
+    digest: String,
+}
+
+/// Of the tree of module hashes.
+#[derive(Serialize)]
+struct Root {
+    levels: u32,
+    root: String,
+    keys: bool,
 }
 
 /// What the image is and how much was found.
@@ -197,6 +268,7 @@ const USAGES: [&str; 9] = [
     "decipherOnly",
 ];
 
+#[derive(Serialize)]
 struct Description {
     subject: String,
     issuer: String,
@@ -207,6 +279,7 @@ struct Description {
     key: String,
     /// `None` if the certificate does not restrict it.
     usage: Option<Vec<&'static str>>,
+    #[serde(rename = "ca")]
     is_ca: bool,
     subject_key_id: Option<String>,
     notes: Vec<&'static str>,
@@ -287,15 +360,6 @@ impl Description {
             let _ = write!(text, "\n  note: {note}");
         }
         text
-    }
-
-    fn json(&self, list: List, sha256: &str) -> Value {
-        json!({
-            "list": list.name(), "subject": self.subject, "issuer": self.issuer,
-            "serial": self.serial, "not_before": self.not_before, "not_after": self.not_after,
-            "expired": self.expired, "key": self.key, "usage": self.usage, "ca": self.is_ca,
-            "subject_key_id": self.subject_key_id, "sha256": sha256, "notes": self.notes,
-        })
     }
 }
 

@@ -28,10 +28,10 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
-    build::{is_kernel_of, list, put_all, End},
+use crate::cli::{
+    batch::{Batch, Replaced, Writing},
+    build_tree::{is_kernel_of, list, put_all, End},
     output::{self, Count},
-    replace::{Batch, Replaced, Writing},
     report::{self, at_once, Done, How},
 };
 

@@ -15,7 +15,7 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
     output::{Count, Signer},
     report::{Done, Modules},
 };

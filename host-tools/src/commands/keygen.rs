@@ -5,10 +5,11 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{anyhow, ensure, Context, Result};
 use modsig_tools::{
     files::Pending,
-    generate::{certificate, Algorithm},
+    new_key::{certificate, Algorithm},
+    passphrase::Passphrase,
     secret,
 };
-use openssl::asn1::Asn1Time;
+use openssl::{asn1::Asn1Time, symm::Cipher};
 use rustix::system::uname;
 use zeroize::Zeroizing;
 
@@ -29,6 +30,12 @@ pub(crate) struct Arguments {
     /// Where to write the private key (PEM, for its owner only)
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// Encrypt the private key: the passphrase is asked for, or in KBUILD_SIGN_PIN
+    #[arg(long)]
+    encrypt: bool,
+    /// With --encrypt: file whose first line is the passphrase
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    passphrase_file: Option<PathBuf>,
     /// Where to write the certificate (PEM); with the key's name, both are in one file
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
@@ -48,6 +55,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "--cn: a common name of {characters} characters, which no certificate can have; give one of 1 to 64"
     );
     secret::hide()?;
+    let passphrase = Passphrase::new(arguments.passphrase_file.as_deref());
+    // To make the key may take a while.
+    let encrypt = match arguments.encrypt {
+        true => Some(passphrase.choose(&arguments.key.display().to_string())?),
+        false => None,
+    };
     let key = arguments.algorithm.key()?;
     let certificate = certificate(
         arguments.algorithm,
@@ -56,7 +69,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         arguments.days,
         arguments.code_signing,
     )?;
-    let key = Zeroizing::new(key.private_key_to_pem_pkcs8()?);
+    let key = Zeroizing::new(match encrypt {
+        Some(passphrase) => {
+            key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), passphrase)?
+        }
+        None => key.private_key_to_pem_pkcs8()?,
+    });
     let certificate = certificate.to_pem()?;
     if arguments.key == arguments.cert {
         // As Kbuild's signing_key.pem.

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The subcommands, one file each. From what is said here come the help, the manual pages and the
-//! shells' completions (`examples/generate.rs`).
+//! The subcommands, one file each; what they have in common is in `cli`. From what is said here come the help, the manual pages and the
+//! shells' completions (`examples/manpages.rs`).
 
 use std::process::ExitCode;
 
+use modsig_tools::platform;
+
+use crate::cli::{help, output, report};
+
 mod attach;
-mod build;
 mod certs;
 mod hashes;
-mod help;
 mod inspect;
 mod keygen;
-mod manifest;
-mod output;
-mod progress;
-mod replace;
-mod report;
 mod seal;
 mod sign;
 pub mod sign_file;
@@ -115,9 +112,10 @@ pub(crate) enum Command {
     Certs(certs::Arguments),
     /// Explain why a module does not load, and what to do
     ///
-    /// Says in plain words what is wrong with a module's signature, or with the keys that this
-    /// machine's kernel has, and which command helps. Reads the kernel's keyrings, lockdown, taint
-    /// and sig_enforce, and the machine owner's keys, as far as it may.
+    /// Says whether it loads, in plain words why not, and which command helps. A name stands for the
+    /// module that modprobe would load, with those that it needs; a file for itself, as with insmod.
+    /// Reads the kernel's keyrings, lockdown, sig_enforce, modules_disabled and module_blacklist,
+    /// IMA's policy, LoadPin, modprobe.d, and the machine owner's keys, as far as it may.
     #[command(after_long_help = help::WHY, verbatim_doc_comment)]
     Why(why::Arguments),
     /// Make a key and its certificate
@@ -151,19 +149,27 @@ const COULD_NOT_RUN: u8 = 2;
 
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
+    use Command::*;
     let is_json = arguments.command.is_json();
-    let result = match arguments.command {
-        Command::Sign(arguments) => sign::run(&arguments),
-        Command::Verify(arguments) => verify::run(&arguments),
-        Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Strip(arguments) => strip::run(&arguments),
-        Command::Attach(arguments) => attach::run(&arguments),
-        Command::Hashes(arguments) => hashes::run(&arguments),
-        Command::Seal(arguments) => seal::run(&arguments),
-        Command::Certs(arguments) => certs::run(&arguments),
-        Command::Why(arguments) => why::run(&arguments),
-        Command::Keygen(arguments) => keygen::run(&arguments),
+    let ready = match arguments.command {
+        // They only read and copy.
+        Inspect(_) | Strip(_) => Ok(()),
+        Sign(_) | Verify(_) | Attach(_) | Hashes(_) | Seal(_) | Certs(_) | Why(_) | Keygen(_) => {
+            platform::ready()
+        }
     };
+    let result = ready.and_then(|()| match arguments.command {
+        Sign(arguments) => sign::run(&arguments),
+        Verify(arguments) => verify::run(&arguments),
+        Inspect(arguments) => inspect::run(&arguments),
+        Strip(arguments) => strip::run(&arguments),
+        Attach(arguments) => attach::run(&arguments),
+        Hashes(arguments) => hashes::run(&arguments),
+        Seal(arguments) => seal::run(&arguments),
+        Certs(arguments) => certs::run(&arguments),
+        Why(arguments) => why::run(&arguments),
+        Keygen(arguments) => keygen::run(&arguments),
+    });
     result.unwrap_or_else(|error| {
         report::complain(&error);
         if is_json {

@@ -20,11 +20,12 @@ use modsig_tools::{
     certificate::CertificateIds,
     digest::{digest_by_name, message_digest},
     files::{self, Found, Stamp},
-    generate::{name, Algorithm},
     hex,
     image::{self, Area, List},
+    library::Library,
     loader::Loadable,
     module::{self, Module},
+    new_key::{name, Algorithm},
     one_time::{self, COMMON_NAME},
     parallel,
     platform::Host,
@@ -32,10 +33,10 @@ use modsig_tools::{
 use openssl::{hash::hash, x509::X509};
 use serde::Serialize;
 
-use super::{
-    build::{is_kernel_of, list, put_all, End},
+use crate::cli::{
+    batch::Writing,
+    build_tree::{is_kernel_of, list, put_all, End},
     output,
-    replace::Writing,
     report::{self, How},
 };
 
@@ -57,6 +58,9 @@ pub(crate) struct Arguments {
     /// Also replace proofs, and signatures that are not from an earlier seal
     #[arg(long)]
     replace: bool,
+    /// What is to sign
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    library: Library,
     #[command(flatten)]
     writing: Writing,
     #[command(flatten)]
@@ -86,7 +90,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let looked = look_at_all(arguments, &modules, digest)?;
 
     let digests: Vec<Vec<u8>> = looked.iter().map(|module| module.digest.clone()).collect();
-    let signed = one_time::sign(algorithm, digest, &digests)?;
+    let jobs = arguments.how.jobs().at_once;
+    let signed = one_time::sign(algorithm, digest, arguments.library, jobs, &digests)?;
+    if arguments.how.verbose {
+        report::say(&signed.signed_by);
+    }
     for remark in signed.remarks {
         report::say(&remark);
     }

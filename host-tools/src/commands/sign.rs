@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+mod manifest;
+
 use std::{
     borrow::Cow,
     collections::HashMap,
@@ -15,27 +17,29 @@ use modsig_tools::{
     detached::SIGNATURE,
     digest::digest_by_name,
     files::{Found, Links, Pending},
-    keys,
+    keys::{self, SigningKey},
+    library::Library,
     module::{self, Module},
+    passphrase::Passphrase,
     signer::Signer,
 };
+use openssl::x509::X509;
 use serde::Serialize;
 
-use super::{
-    manifest,
+use crate::cli::{
+    batch::{Batch, DryRun, Replaced, Writing},
     output::{Count, Named},
-    replace::{Batch, DryRun, Replaced, Writing},
-    report::{Done, Modules},
+    report::{self, Done, Modules},
 };
 
 #[derive(clap::Args)]
 #[command(mut_arg("paths", |paths| paths.required_unless_present_any(["files_from", "from_manifest"])))]
 pub(crate) struct Arguments {
-    /// Private key (PEM, DER, pkcs11: URI)
+    /// Private key: a file (PEM, DER, PKCS#12, a TPM's), or a URI (pkcs11:, handle:)
     #[arg(long, value_name = "FILE", required_unless_present = "manifest")]
     key: Option<PathBuf>,
-    /// Its certificate (PEM, DER, pkcs11: URI)
-    #[arg(long, value_name = "FILE", required_unless_present = "manifest")]
+    /// Its certificate: a file (PEM, DER, PKCS#12), or a URI [default: the one that is where the key is]
+    #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
     /// Digest algorithm (ML-DSA keys sign without one)
     #[arg(long, default_value = "sha512", value_name = "NAME")]
@@ -43,11 +47,11 @@ pub(crate) struct Arguments {
     /// Name the signer by key identifier, not by issuer and serial number
     #[arg(long)]
     keyid: bool,
-    /// File whose first line is the key's passphrase, or the token's PIN
+    /// File whose first line is the key's passphrase or password, or the token's PIN
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Put these certificates into each signature, with the signer's own, for kernels that trust only their
-    /// issuer (PEM, any number in a file)
+    /// issuer (any number in a file of PEM or PKCS#12)
     #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     chain: Option<PathBuf>,
     /// Write signed copies below this directory, and leave the originals
@@ -69,6 +73,14 @@ pub(crate) struct Arguments {
     /// Number of signing operations to run on a token in parallel
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
+    /// What is to sign with a key in a file
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "auto",
+        conflicts_with = "manifest"
+    )]
+    library: Library,
     #[command(flatten)]
     writing: Writing,
     #[command(flatten)]
@@ -84,14 +96,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if let (Some(file), Some(directory)) = (&arguments.from_manifest, &arguments.dest_dir) {
         let manifest = manifest::read(file)?;
-        let signer = signer(arguments, manifest.hash)?;
+        let signer = Keys::read(arguments)?.signer(manifest.hash, manifest.modules.len())?;
         // A key of ML-DSA says here that it cannot.
         signer.digest_of(&[])?;
         let (modules, writing) = (&arguments.modules, &arguments.writing);
         return manifest::sign(modules, writing, manifest, &signer, directory);
     }
-    let signer = signer(arguments, digest)?;
+    // The key first: who is to type its passphrase is asked at once, and nobody reads along while it waits for
+    // a list.
+    let keys = Keys::read(arguments)?;
     let modules = arguments.modules.find(Links::Leave)?;
+    let signer = keys.signer(digest, modules.len())?;
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
@@ -103,29 +118,56 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     )
 }
 
-/// The signer that was asked for; says what is odd about it.
-fn signer(arguments: &Arguments, digest: DigestAlgorithm) -> Result<Signer> {
-    let form = if arguments.keyid {
-        SignerIdForm::SubjectKeyId
-    } else {
-        SignerIdForm::IssuerAndSerial
-    };
-    let (key, cert) = arguments
-        .key
-        .as_deref()
-        .zip(arguments.cert.as_deref())
-        .context("give --key and --cert")?;
-    let (private, certificate) = keys::pair(key, cert, arguments.passphrase_file.as_deref())?;
-    let signer = Signer::new(private, &certificate, digest, form)
-        .with_context(|| format!("{} with {}", keys::shown(key), keys::shown(cert)))?;
-    let signer = match &arguments.chain {
-        Some(file) => signer.with_chain(&certificate, &keys::certificates(file)?)?,
-        None => signer,
-    };
-    for warning in signer.warnings() {
-        arguments.modules.warn(warning);
+/// The key and the certificates that were given.
+struct Keys<'a> {
+    arguments: &'a Arguments,
+    private: SigningKey,
+    certificate: X509,
+    chain: Option<Vec<X509>>,
+    /// As people know them.
+    named: String,
+}
+
+impl<'a> Keys<'a> {
+    fn read(arguments: &'a Arguments) -> Result<Self> {
+        let key = arguments.key.as_deref().context("give --key")?;
+        let cert = arguments.cert.as_deref().unwrap_or(key);
+        let passphrase = Passphrase::new(arguments.passphrase_file.as_deref());
+        let (private, certificate) = keys::pair_with(key, cert, &passphrase)?;
+        let chain = arguments.chain.as_deref();
+        let chain = chain.map(|file| keys::certificates_with(file, &passphrase));
+        Ok(Keys {
+            arguments,
+            private,
+            certificate,
+            chain: chain.transpose()?,
+            named: format!("{} with {}", keys::shown(key), keys::shown(cert)),
+        })
     }
-    Ok(signer.with_token_sessions(arguments.token_sessions))
+
+    /// The signer that was asked for, for so many modules; says what is odd about it.
+    fn signer(self, digest: DigestAlgorithm, count: usize) -> Result<Signer> {
+        let form = match self.arguments.keyid {
+            true => SignerIdForm::SubjectKeyId,
+            false => SignerIdForm::IssuerAndSerial,
+        };
+        let signer = self
+            .private
+            .by(self.arguments.library, digest, count)
+            .and_then(|private| Signer::new(private, &self.certificate, digest, form))
+            .context(self.named)?;
+        let signer = match &self.chain {
+            Some(chain) => signer.with_chain(&self.certificate, chain)?,
+            None => signer,
+        };
+        for warning in signer.warnings() {
+            self.arguments.modules.warn(warning);
+        }
+        if self.arguments.modules.verbose() {
+            report::say(&signer.signed_by());
+        }
+        Ok(signer.with_token_sessions(self.arguments.token_sessions))
+    }
 }
 
 /// Fails if two modules would have the same copy below `directory`.
@@ -183,20 +225,25 @@ fn sign(
     let (pending, destination, text) = if arguments.detached {
         let (pending, destination) = copy(SIGNATURE, &[Cow::Borrowed(&message[..])])?;
         let text = format!("signature in {}", destination.display());
-        (pending, destination, text)
+        (Some(pending), destination, text)
     } else {
-        let trailer = module::trailer(&message)?;
-        let parts = opened.packed(&[module, &message, &trailer], arguments.writing.level)?;
+        let end = [&message[..], &module::trailer(&message)?].concat();
         let mut text = "signed".to_owned();
         if replaced > 0 {
             text += ", its old signature replaced";
         }
         if directory.is_some() {
-            let (pending, destination) = copy("", &parts)?;
+            let (pending, destination) = copy(
+                "",
+                &opened.packed(&[module, &end], arguments.writing.level)?,
+            )?;
             text += &format!(", in {}", destination.display());
-            (pending, destination, text)
+            (Some(pending), destination, text)
         } else {
-            (original.replace(&parts)?, path.clone(), text)
+            let pending = arguments
+                .writing
+                .put_end(&original, &opened, module, &end)?;
+            (pending, path.clone(), text)
         }
     };
     let count = match replaced {
@@ -206,7 +253,7 @@ fn sign(
     let facts = Signed::new(true, replaced, Some(&destination));
     Ok(Replaced {
         done: Done::good(count, text, &facts),
-        file: Some(pending),
+        file: pending,
     })
 }
 

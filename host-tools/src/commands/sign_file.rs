@@ -1,10 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `sign-file` takes, a program of its own.
+//! `sign-file`, a program of its own: takes the place of the kernel's `scripts/sign-file`, with the same
+//! options. A module that is signed already gets the new signature in place of the old one.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use super::help;
+use anyhow::{ensure, Context, Result};
+use modsig_tools::{
+    certificate::SignerIdForm,
+    detached::SIGNATURE,
+    digest::digest_by_any_name,
+    files::{self, Found, Pending},
+    keys,
+    module::{self, Module},
+    platform,
+    signer::{append, strip, Signer},
+};
+
+use crate::cli::help;
 
 /// Signs a kernel module, as the kernel's scripts/sign-file
 ///
@@ -38,8 +56,102 @@ pub struct Arguments {
     /// Append this signature, a PKCS#7 message that was made elsewhere
     #[arg(short = 's', value_name = "raw sig", conflicts_with_all = ["detached", "p7s", "key_id"])]
     pub raw: Option<PathBuf>,
-    /// Digest algorithm, private key (PEM), its certificate (PEM or DER), module, and where the
+    /// Digest algorithm, private key and its certificate (as for "modsig sign"), module, and where the
     /// signed module goes, if not in place
     #[arg(required = true, num_args = 3..=5, value_name = "operand")]
     pub operands: Vec<OsString>,
+}
+
+/// Does what was asked for.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let key_operands = usize::from(arguments.raw.is_none());
+    if !(3..=4).contains(&(arguments.operands.len() - key_operands)) {
+        say("wrong number of operands; see sign-file --help");
+        return ExitCode::from(2);
+    }
+    match sign(arguments, key_operands) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something to people, if they hear it.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "sign-file: {text}");
+}
+
+fn sign(arguments: &Arguments, key_operands: usize) -> Result<()> {
+    platform::ready()?;
+    let operand = |at: usize| arguments.operands.get(at).map(Path::new);
+    let [hash, certificate, module] = [0, key_operands + 1, key_operands + 2].map(operand);
+    let (hash, certificate, module) = hash
+        .zip(certificate)
+        .zip(module)
+        .map(|((hash, certificate), module)| (hash, certificate, module))
+        .context("wrong number of operands")?;
+
+    let mut buffer = vec![];
+    let file = Found::file(module);
+    let original = file.read(&mut buffer)?;
+    let named = || module.display().to_string();
+    let opened = Module::open(&buffer).with_context(named)?;
+    ensure!(
+        !opened.file.is_empty(),
+        "{}: the file is empty; build it again",
+        named()
+    );
+    // Images of kernels are signed so as well, for kexec.
+    let is_module = opened.unsigned().is_ok();
+    let (content, _) = strip(&opened.file);
+    let message = match &arguments.raw {
+        // As the kernel's own: what was made elsewhere is a whole message.
+        Some(raw) => files::read(raw)?,
+        None => {
+            let form = if arguments.key_id {
+                SignerIdForm::SubjectKeyId
+            } else {
+                SignerIdForm::IssuerAndSerial
+            };
+            let key_file = operand(1).context("wrong number of operands")?;
+            let digest = digest_by_any_name(&hash.to_string_lossy())?;
+            let (key, x509) = keys::pair(key_file, certificate, None)?;
+            let sign = || {
+                let signer = Signer::untried(key, &x509, digest, form)?;
+                let message = signer.message(content)?;
+                signer.vouch(&append(content, &message)?)?;
+                Ok::<_, anyhow::Error>(message)
+            };
+            sign().with_context(|| {
+                format!(
+                    "{} with {}",
+                    keys::shown(key_file),
+                    keys::shown(certificate)
+                )
+            })?
+        }
+    };
+    if arguments.p7s || arguments.detached {
+        let place = file.output(None, SIGNATURE)?;
+        Pending::create_at(place, original.mode() & 0o777, &[&message])?.commit()?;
+    }
+    if !arguments.detached {
+        let trailer = module::trailer(&message)?;
+        let parts = opened.packed(&[content, &message, &trailer], None)?;
+        // As the kernel's own, which does not ask who may write to the module.
+        let pending = match operand(key_operands + 3) {
+            Some(copy) => Pending::create(copy, original.mode() & 0o777, &parts)?,
+            None => original.replace_protected(&parts)?,
+        };
+        pending.commit()?;
+    }
+    if !is_module {
+        say(&format!(
+            "{}: signed, though it is not a kernel module (not an ELF file)",
+            module.display()
+        ));
+    }
+    Ok(())
 }

@@ -9,9 +9,9 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
+    batch::{Batch, DryRun, Replaced, Writing},
     output::Count,
-    replace::{Batch, DryRun, Replaced, Writing},
     report::{Done, Modules},
 };
 
@@ -62,10 +62,9 @@ fn strip(arguments: &Arguments, buffer: &mut Vec<u8>, found: &Found) -> Result<R
         let done = Done::good(Count::ToBeStripped, format!("would be {text}"), &facts);
         return Ok(Replaced { done, file: None });
     }
-    let parts = opened.packed(&[module], arguments.writing.level)?;
-    let pending = original.replace(&parts)?;
+    let file = arguments.writing.put_end(&original, &opened, module, &[])?;
     Ok(Replaced {
         done: Done::good(Count::Stripped, text, &facts),
-        file: Some(pending),
+        file,
     })
 }

@@ -27,7 +27,7 @@ use modsig_tools::{
 };
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
     output::{Count, Signer},
     report::{self, Done, Modules},
 };

@@ -20,7 +20,7 @@ use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    in_place::replace_end,
+    in_place::{replace_end, Pages},
     place::Place,
     read::{read, read_into, Original},
     replace::Pending,

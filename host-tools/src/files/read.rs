@@ -18,7 +18,7 @@ use crate::memory;
 const LARGEST: i64 = i32::MAX as i64;
 
 /// Bytes of the largest list of attributes, and of the largest attribute (include/uapi/linux/limits.h).
-const LARGEST_ATTRIBUTE: usize = 65536;
+pub(super) const LARGEST_ATTRIBUTE: usize = 65536;
 
 /// Reads a file whole into `buffer`. Says what the file was then.
 ///

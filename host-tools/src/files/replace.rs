@@ -284,7 +284,7 @@ fn write_all(mut file: &fs::File, parts: &[impl AsRef<[u8]>]) -> io::Result<()> 
 
 /// Whether a file's system may say only when it is synced that there was no room: those whose disks
 /// are elsewhere (include/uapi/linux/magic.h).
-fn tells_errors_late(file: &fs::File) -> bool {
+pub(super) fn tells_errors_late(file: &fs::File) -> bool {
     const NFS: u32 = 0x6969;
     const SMB: u32 = 0x517b;
     const CIFS: u32 = 0xff53_4d42;

@@ -15,7 +15,7 @@ use memchr::memmem;
 use object::elf::EM_MIPS;
 
 use super::{Certificate, Evidence, Hash, Kernel, List, Segment};
-use crate::loader::Machine;
+use crate::{hex, loader::Machine};
 
 /// Addresses that the symbol table has.
 #[derive(Default)]
@@ -345,13 +345,9 @@ pub(super) fn blacklist(segments: &[Segment]) -> Vec<Hash> {
 fn digest(octets: &[u8]) -> Option<Vec<u8>> {
     // Of 128 to 512 bits.
     let size = octets.iter().take(129).position(|&octet| octet == 0)?;
-    let digits = std::str::from_utf8(&octets[..size]).ok()?;
-    let lower = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
-    if size < 32 || size % 2 != 0 || !digits.bytes().all(lower) {
+    let digits = &octets[..size];
+    if size < 32 || digits.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
-    (0..size)
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
-        .collect()
+    hex::decode(digits)
 }

@@ -10,12 +10,12 @@
 
 mod containers;
 mod elf;
-mod extra;
+mod extra_certificate;
 mod layers;
 mod lists;
+mod module_root;
 mod patch;
 pub(crate) mod pe;
-mod root;
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
@@ -25,8 +25,8 @@ use object::elf as elf_machine;
 use openssl::x509::X509;
 
 pub use self::{
-    extra::Area,
-    root::{Hashes, Vmlinux},
+    extra_certificate::Area,
+    module_root::{Hashes, Vmlinux},
 };
 use crate::{
     loader::{Loader, Machine},
@@ -320,7 +320,7 @@ pub fn read(path: &Path) -> Result<Image> {
             evidence: found.evidence,
             certificates: found.certificates,
             blacklist: lists::blacklist(&kernel.segments),
-            hashes: root::find(&kernel)?,
+            hashes: module_root::find(&kernel)?,
         })
     };
     open().with_context(|| path.display().to_string())

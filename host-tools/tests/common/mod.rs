@@ -45,6 +45,9 @@ const fn smallest_module() -> [u8; 576] {
     section(&mut out, 2, 8, 1, 128, 50);
     section(&mut out, 3, 17, 1, 192, 64);
     section(&mut out, 4, 43, 2, 192, 24);
+    // SHF_ALLOC of the module's own structure; where the symbols' names are.
+    number(&mut out, 256 + 64 * 3 + 8, 2, 8);
+    number(&mut out, 256 + 64 * 4 + 40, 1, 4);
     out
 }
 

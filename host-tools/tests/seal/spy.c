@@ -4,8 +4,9 @@
  * has made a key of, and stops the process so that the test can look at its memory.
  *
  * SPY is the directory that it writes to. At each stop there is a file of that name: "made" once
- * there is a key, "signed" after the first signature, "ended" when the process is about to end. It
- * has the process' number and what the process may do. In "numbers" is what must not be found: a
+ * there is a key, "signed" after the first signature by OpenSSL or that of the number SPY_SIGNED, "sent"
+ * with SPY_SENT after so many frames for which there had to be a key, "ended" when the process is about to
+ * end. It has the process' number and what the process may do. In "numbers" is what must not be found: a
  * line of hexadecimal digits for each number. With SPY_SWAPS, /proc/swaps is that file. With
  * SPY_WRITES, a process is killed in the middle of its pwrite(2) of this number. With SPY_SPOILS,
  * something stands behind what that file has after each pwrite(2) to another.
@@ -30,7 +31,7 @@
 
 #define PROBE (1 << 18)
 
-static int made, signed_once;
+static int made, signatures, messages;
 
 static void die(const char *what)
 {
@@ -152,10 +153,24 @@ int EVP_PKEY_sign(EVP_PKEY_CTX *context, unsigned char *signature, size_t *size,
 		next("EVP_PKEY_sign");
 	int result = sign(context, signature, size, digest, digest_size);
 
-	if (made && signature && !signed_once) {
-		signed_once = 1;
-		stop("signed");
+	if (made && signature) {
+		const char *wanted = getenv("SPY_SIGNED");
+
+		/* By any of several threads. */
+		if (__atomic_add_fetch(&signatures, 1, __ATOMIC_SEQ_CST) == (wanted ? atoi(wanted) : 1))
+			stop("signed");
 	}
+	return result;
+}
+
+ssize_t write(int file, const void *bytes, size_t size)
+{
+	ssize_t (*write_next)(int, const void *, size_t) = next("write");
+	ssize_t result = write_next(file, bytes, size);
+	const char *wanted = getenv("SPY_SENT");
+
+	if (made && file == STDOUT_FILENO && wanted && ++messages == atoi(wanted))
+		stop("sent");
 	return result;
 }
 

@@ -11,6 +11,7 @@ mod integrity;
 mod page;
 mod report;
 mod target;
+mod why;
 
 use anyhow::Result;
 
@@ -25,6 +26,7 @@ pub enum Command {
     Integrity(integrity::Arguments),
     Page(page::Arguments),
     Report(report::Arguments),
+    Why(why::Arguments),
 }
 
 impl Command {
@@ -39,6 +41,7 @@ impl Command {
             Command::Integrity(arguments) => integrity::run(arguments),
             Command::Page(arguments) => page::run(arguments),
             Command::Report(arguments) => report::run(arguments),
+            Command::Why(arguments) => why::run(arguments),
         }
     }
 }

@@ -7,3 +7,4 @@ pub mod cases;
 pub mod compare;
 pub mod proofs;
 pub mod recipe;
+pub mod situations;

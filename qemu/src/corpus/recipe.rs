@@ -3,7 +3,7 @@
 //! Makes the file of a case: starts with a module that nobody has signed and follows the recipe's
 //! steps.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, io::Write, path::PathBuf, process::Command};
 
 use anyhow::{bail, ensure, Context, Result};
 use modsig::verify::{
@@ -21,9 +21,14 @@ use modsig_tools::{
     signer::{self, Signer},
 };
 use openssl::{
+    asn1::Asn1Time,
+    bn::BigNum,
     cms::{CMSOptions, CmsContentInfo},
     hash::MessageDigest,
-    x509::X509,
+    x509::{
+        extension::{AuthorityKeyIdentifier, SubjectKeyIdentifier},
+        X509,
+    },
 };
 
 use super::proofs;
@@ -182,6 +187,24 @@ impl Pantry {
         let words: Vec<&str> = step.split(' ').collect();
         match words[..] {
             ["module", name] => dish.content = self.module(name)?,
+            // Another file in the place of the module, before it is signed.
+            ["head", count] => dish.content.truncate(count.parse()?),
+            ["zeroes"] => dish.content.fill(0),
+            ["byte", at, value] => {
+                let place = dish.content.get_mut(at.parse::<usize>()?);
+                *place.context("the file is shorter")? = value.parse()?;
+            }
+            ["replace", from, to] => {
+                let content = dish.file.as_mut().unwrap_or(&mut dish.content);
+                replace(content, from.as_bytes(), to.as_bytes())?;
+            }
+            ["without", "symbols"] => without_symbols(&mut dish.content)?,
+            ["export", symbol] => dish.content = link(&dish.content, &exporting(symbol))?,
+            ["import", symbol, module] => {
+                let depends = format!("depends={module}");
+                replace(&mut dish.content, AUTHOR, depends.as_bytes())?;
+                dish.content = link(&dish.content, &importing(symbol))?;
+            }
             ["content", ..] => dish.content = step.as_bytes()["content ".len()..].to_vec(),
             ["built", name] => dish.file = Some(self.built(name)?),
             ["file", name] => dish.file = Some(fs::read(self.keys.join(name))?),
@@ -226,6 +249,18 @@ impl Pantry {
                     .sid(SignerIdForm::IssuerAndSerial)?
                     .1;
                 dish.signers.push(parts);
+            }
+            // By a certificate that is made for this: of that key, by that issuer, who need not be a CA's.
+            // An expired one is in the message.
+            ["sign-issued", issuer, key, when, hash] => {
+                let certificate = self.issue(issuer, key, when == "expired")?;
+                let key = keys::private_key(&self.path(key, "key"), None)?;
+                let form = SignerIdForm::IssuerAndSerial;
+                let signer = Signer::new(key, &certificate, digest_by_name(hash)?, form)?;
+                dish.signers.push(signer.parts(&dish.content)?);
+                if when == "expired" {
+                    dish.certificates.extend(certificate.to_der()?);
+                }
             }
             ["sign-file", key, hash] => {
                 dish.file = Some(self.sign_file(&dish.content, key, hash)?)
@@ -333,6 +368,19 @@ impl Pantry {
             ["strip"] => dish.file = Some(proofs::strip(dish.file()?)?),
             ["unsign"] => dish.file = Some(signer::strip(dish.file()?).0.to_vec()),
             ["appraise", key] => dish.label = Some(self.label(dish.file()?, key)?),
+            ["behind", text] => dish.file()?.extend_from_slice(text.as_bytes()),
+            ["gzip", "in", "parts"] => {
+                let file = dish.file()?;
+                let (first, second) = file.split_at(file.len() / 2);
+                let [first, second] =
+                    [first, second].map(|part| Compression::Gzip.pack(part, None));
+                *file = [first?, second?].concat();
+            }
+            // By the program, with its options.
+            ["pack", program, option] => {
+                let packed = pack(program, option, dish.file()?)?;
+                dish.file = Some(packed);
+            }
             ["gzip"] => dish.file = Some(Compression::Gzip.pack(dish.file()?, None)?),
             // What there is becomes the content of another file.
             ["wrap"] => {
@@ -374,6 +422,34 @@ impl Pantry {
         Ok(fs::read(&path)?)
     }
 
+    /// A certificate for a key, signed with the issuer's.
+    fn issue(&self, issuer: &str, key: &str, is_expired: bool) -> Result<X509> {
+        let by = self.certificate(issuer)?;
+        let by_key = keys::private_key(&self.path(issuer, "key"), None)?;
+        let mut new = X509::builder()?;
+        new.set_version(2)?;
+        let serial = BigNum::from_slice(&openssl::sha::sha1(format!("{issuer} {key}").as_bytes()))?;
+        new.set_serial_number(&*serial.to_asn1_integer()?)?;
+        new.set_issuer_name(by.subject_name())?;
+        new.set_subject_name(self.certificate(key)?.subject_name())?;
+        let (from, to) = match is_expired {
+            true => (1_000_000_000, 1_100_000_000),
+            false => (1_700_000_000, 4_000_000_000),
+        };
+        new.set_not_before(&*Asn1Time::from_unix(from)?)?;
+        new.set_not_after(&*Asn1Time::from_unix(to)?)?;
+        new.set_pubkey(&*self.certificate(key)?.public_key()?)?;
+        let id = SubjectKeyIdentifier::new().build(&new.x509v3_context(Some(&by), None))?;
+        new.append_extension(id)?;
+        // Without it no kernel looks for who has issued it.
+        let by_id = AuthorityKeyIdentifier::new()
+            .keyid(true)
+            .build(&new.x509v3_context(Some(&by), None));
+        new.append_extension(by_id?)?;
+        new.sign(&by_key, MessageDigest::sha256())?;
+        Ok(new.build())
+    }
+
     /// A message that only OpenSSL's own CMS makes: with what a module's signature may not have.
     fn openssl(&self, content: &[u8], what: &str) -> Result<Vec<u8>> {
         let more = match what {
@@ -392,4 +468,109 @@ impl Pantry {
         )?;
         Ok(cms.to_der()?)
     }
+}
+
+/// What test modules say first of themselves, and nothing asks for.
+const AUTHOR: &[u8] = b"author=";
+
+/// Puts other bytes in place of these, wherever they stand, and zeroes in place of what they are longer by;
+/// of the author's name, as many bytes as they take.
+fn replace(content: &mut [u8], from: &[u8], to: &[u8]) -> Result<()> {
+    let mut new = to.to_vec();
+    match from == AUTHOR {
+        true => new.push(0),
+        false => new.resize(from.len().max(to.len()), 0),
+    }
+    ensure!(
+        from == AUTHOR || to.len() <= from.len(),
+        "longer than what it replaces"
+    );
+    let mut at = 0;
+    let mut count = 0;
+    while let Some(found) = content[at..]
+        .windows(from.len())
+        .position(|part| part == from)
+    {
+        let start = at + found;
+        let place = content.get_mut(start..start + new.len());
+        place.context("no room")?.copy_from_slice(&new);
+        at = start + new.len();
+        count += 1;
+    }
+    ensure!(count > 0, "not in the module");
+    Ok(())
+}
+
+/// Makes another section of the table of symbols: one of a type that nobody knows.
+fn without_symbols(content: &mut [u8]) -> Result<()> {
+    const SHT_SYMTAB: u32 = 2;
+    let number = |at: usize, size: usize| -> Option<u64> {
+        let bytes = content.get(at..at + size)?;
+        Some(
+            bytes
+                .iter()
+                .rev()
+                .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+        )
+    };
+    let header = number(40, 8).zip(number(60, 2)).context("no ELF file")?;
+    let (table, count) = (usize::try_from(header.0)?, usize::try_from(header.1)?);
+    let places = (0..count).map(|index| table + 64 * index + 4);
+    let mut symbols = places.filter(|at| number(*at, 4) == Some(SHT_SYMTAB.into()));
+    let at = symbols.next().context("no symbols")?;
+    content[at] = 1;
+    Ok(())
+}
+
+/// A symbol that other modules may use (include/linux/export-internal.h), as assembly.
+fn exporting(symbol: &str) -> String {
+    format!(
+        ".text\n.globl {symbol}\n.type {symbol}, @function\n{symbol}:\n\tret\n.size {symbol}, .-{symbol}\n\
+         .section __ksymtab_strings, \"aMS\", @progbits, 1\n\
+         .Lname: .asciz \"{symbol}\"\n.Lspace: .asciz \"\"\n\
+         .section __ksymtab, \"a\"\n.balign 4\n\
+         __ksymtab_{symbol}:\n.long {symbol} - .\n.long .Lname - .\n.long .Lspace - .\n"
+    )
+}
+
+/// The use of such a symbol, by nothing that runs.
+fn importing(symbol: &str) -> String {
+    format!(".data\n.balign 8\n.quad {symbol}\n")
+}
+
+/// A module with more in it.
+fn link(module: &[u8], assembly: &str) -> Result<Vec<u8>> {
+    const MACHINE: std::ops::Range<usize> = 18..20;
+    let target = match module.get(MACHINE) {
+        Some(b"\xb7\0") => "aarch64-linux-gnu",
+        _ => "x86_64-linux-gnu",
+    };
+    let work = tempfile::tempdir()?;
+    let [old, more, object, new] =
+        ["old.o", "more.s", "more.o", "new.ko"].map(|name| work.path().join(name));
+    fs::write(&old, module)?;
+    fs::write(&more, assembly)?;
+    run(Command::new("clang-19")
+        .arg(format!("--target={target}"))
+        .arg("-c")
+        .arg("-o")
+        .args([&object, &more]))?;
+    run(Command::new("ld.lld-19")
+        .args(["-r", "-o"])
+        .args([&new, &old, &object]))?;
+    Ok(fs::read(&new)?)
+}
+
+/// What a program makes of a file.
+fn pack(program: &str, option: &str, file: &[u8]) -> Result<Vec<u8>> {
+    let mut input = tempfile::NamedTempFile::new()?;
+    input.write_all(file)?;
+    let output = Command::new(program)
+        .args([option, "-c"])
+        .stdin(fs::File::open(input.path())?)
+        .output()
+        .with_context(|| program.to_owned())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program}: {said}");
+    Ok(output.stdout)
 }

@@ -6,3 +6,4 @@
 pub mod compare;
 pub mod expect;
 pub mod host;
+pub mod why;

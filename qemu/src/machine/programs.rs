@@ -16,6 +16,11 @@ pub fn module_directory(root: &Path, release: &str, modules: &[(String, Vec<u8>)
     for (name, content) in modules {
         std::fs::write(directory.join(format!("{name}.ko")), content)?;
     }
+    depmod(root, release)
+}
+
+/// Makes the lists by which `modprobe` finds the modules below `root`.
+pub fn depmod(root: &Path, release: &str) -> Result<()> {
     run(Command::new("/sbin/depmod")
         .arg("-b")
         .arg(root)

@@ -10,3 +10,4 @@ pub mod integrity;
 pub mod outcome;
 pub mod page;
 pub mod seen;
+pub mod why;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// `scenario`, `compare`, `instruments` or `integrity`.
+    /// `scenario`, `compare`, `instruments`, `integrity` or `why`.
     pub kind: String,
     /// Which of its kind; may be empty.
     pub name: String,

@@ -10,6 +10,19 @@ pub fn errno_name(errno: u32) -> String {
     }
 }
 
+/// The name of the error number that kmod has these words for.
+pub fn error_of(words: &str) -> Option<&'static str> {
+    // Those that insmod has of its own, and those of the C library.
+    match words {
+        "Invalid parameters" => return Some("EINVAL"),
+        "Unknown symbol in module" => return Some("ENOENT"),
+        "Exec format error" => return Some("ENOEXEC"),
+        _ => {}
+    }
+    let found = ERRORS.iter().find(|(_, _, own)| *own == words);
+    found.map(|(_, name, _)| *name)
+}
+
 /// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
 /// them.
 pub(super) const ERRORS: [(u32, &str, &str); 15] = [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `cargo run --example generate DIRECTORY DATE`: writes the manual pages and what shells complete
+//! `cargo run --example manpages DIRECTORY DATE`: writes the manual pages and what shells complete
 //! with, from the definitions that the programs read their arguments with.
 //!
 //! It is none of the programs, so that they do not carry it.
@@ -22,7 +22,7 @@ use modsig_tools::commands::{sign_file, Arguments};
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let [directory, date] = &arguments[..] else {
-        bail!("usage: generate DIRECTORY DATE");
+        bail!("usage: manpages DIRECTORY DATE");
     };
     let mut modsig = Arguments::command().disable_help_subcommand(true);
     generate_to(Bash, &mut modsig, "modsig", directory)?;

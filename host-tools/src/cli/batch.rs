@@ -3,7 +3,10 @@
 //! Gives modules new content: what the commands have in common that do so.
 
 use anyhow::{anyhow, Result};
-use modsig_tools::files::Pending;
+use modsig_tools::{
+    files::{Original, Pending},
+    module::Module,
+};
 
 use super::report::{Done, Jobs};
 
@@ -32,9 +35,27 @@ impl Writing {
     pub(crate) fn waits(&self) -> bool {
         !self.no_sync
     }
+
+    /// Puts this end behind what is the module itself of a file that was read and opened: at once and
+    /// in place, if the disk is not waited for and a kill can leave nothing half done, else in a file that
+    /// is to replace it.
+    pub(crate) fn put_end(
+        &self,
+        original: &Original,
+        opened: &Module<'_>,
+        content: &[u8],
+        end: &[u8],
+    ) -> Result<Option<Pending>> {
+        let in_place = !self.waits() && opened.compression.is_none();
+        if in_place && original.replace_end(content.len() as u64, end)? {
+            return Ok(None);
+        }
+        let parts = opened.packed(&[content, end], self.level)?;
+        original.replace(&parts).map(Some)
+    }
 }
 
-/// A module that is dealt with, but for its new content (if it has any) taking its name.
+/// A module that is dealt with, but for its new content (if any waits) taking its name.
 pub(crate) struct Replaced {
     pub(crate) done: Done,
     pub(crate) file: Option<Pending>,

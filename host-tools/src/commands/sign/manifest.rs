@@ -22,11 +22,11 @@ use modsig_tools::{
 use openssl::hash::hash;
 use serde::Serialize;
 
-use super::{
+use super::Signed;
+use crate::cli::{
+    batch::{Batch, Replaced, Writing},
     output::Count,
-    replace::{Batch, Replaced, Writing},
     report::{Done, Modules},
-    sign::Signed,
 };
 
 /// What JSON has of a module that is in the list.

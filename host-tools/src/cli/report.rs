@@ -21,6 +21,7 @@ use std::{
 use anyhow::{Context, Error, Result};
 use modsig_tools::{
     files::{links_out, walk, Found, Links, Missing},
+    keys::TokenGone,
     parallel,
 };
 use serde::Serialize;
@@ -123,6 +124,11 @@ impl Modules {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
         self.how.is_json()
+    }
+
+    /// Whether more is to be told.
+    pub(crate) fn verbose(&self) -> bool {
+        self.how.verbose
     }
 
     /// Says something that is no error, before the first module.
@@ -260,7 +266,8 @@ impl How {
     /// Does `work` on each module, many at once, and then `finish` with what came of it on this
     /// thread, which may keep it back for a while. Says what became of each, in order, and sums up.
     ///
-    /// An error concerns its file only. After SIGINT or SIGTERM no further file is begun.
+    /// An error concerns its file only, but for [`TokenGone`]: after that, and after SIGINT or SIGTERM, no
+    /// further file is begun.
     pub(crate) fn each<T: Send>(
         &self,
         modules: Vec<Result<Found, Missing>>,
@@ -276,6 +283,15 @@ impl How {
             flag::register_usize(number, signal.clone(), number as usize)?;
         }
         let mut report = Report::new(self, &modules);
+        let gone = AtomicBool::new(false);
+        let work = |buffer: &mut Vec<u8>, found: &Found| {
+            let result = work(buffer, found);
+            if result.as_ref().is_err_and(|error| error.is::<TokenGone>()) {
+                gone.store(true, Ordering::Relaxed);
+                stop.store(true, Ordering::Relaxed);
+            }
+            result
+        };
         parallel::each(
             &modules,
             self.jobs().at_once,
@@ -290,7 +306,12 @@ impl How {
         );
         report.take(finish(None));
         let interrupted = signal.load(Ordering::Relaxed);
-        let code = report.end(interrupted != 0);
+        let stopped = match interrupted {
+            0 if gone.load(Ordering::Relaxed) => Some("stopped, for the token has gone"),
+            0 => None,
+            _ => Some("interrupted"),
+        };
+        let code = report.end(stopped);
         if interrupted != 0 {
             // Whoever started this is to know, so as not to go on with the next.
             emulate_default_handler(interrupted as i32)?;
@@ -427,8 +448,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn end(mut self, interrupted: bool) -> ExitCode {
-        // With an interrupt there are holes in the order.
+    fn end(mut self, stopped: Option<&str>) -> ExitCode {
+        // If it was stopped, there are holes in the order.
         for (at, done) in std::mem::take(&mut self.waiting) {
             self.tell(at, done);
             self.next += 1;
@@ -450,8 +471,8 @@ impl<'a> Report<'a> {
             let counts: Vec<_> = counts.collect();
             self.output.line(&counts.join(", "));
         }
-        if interrupted && left > 0 {
-            say(&format!("interrupted; {left} modules are as they were"));
+        if let Some(why) = stopped.filter(|_| left > 0) {
+            say(&format!("{why}; {left} modules are as they were"));
         }
         // By now much may have been done, so that it is not the same as not to have begun.
         let told = self.output.0.map_err(|error| complain(&error));

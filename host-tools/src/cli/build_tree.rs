@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{anyhow, ensure, Context, Error, Result};
 use modsig_tools::{
-    files::{is_module_name, replace_end, walk, Found, Links, Missing, Stamp},
+    files::{is_module_name, replace_end, walk, Found, Links, Missing, Pages, Stamp},
     image,
     module::Module,
     parallel,
@@ -24,8 +24,8 @@ use modsig_tools::{
 };
 
 use super::{
+    batch::{Batch, Replaced, Writing},
     output::Count,
-    replace::{Batch, Replaced, Writing},
     report::{self, Done, How},
 };
 
@@ -152,8 +152,10 @@ pub(crate) fn put_all(
     let put = |buffer: &mut Vec<u8>, number: usize, end: &End<'_>| {
         // In place, if nobody needs to see it half done.
         if !writing.waits() && !end.packed {
-            if let Some(stamp) = replace_end(&end.found.place()?, &end.stamp, end.size, end.end)? {
-                return Ok(Some(stamp));
+            let place = end.found.place()?;
+            let stamp = replace_end(&place, &end.stamp, end.size, end.end, Pages::Two)?;
+            if stamp.is_some() {
+                return Ok(stamp);
             }
         }
         take(Some((number, put_anew(writing, buffer, end)?)));

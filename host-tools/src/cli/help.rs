@@ -11,7 +11,7 @@
 //! vmlinux and modules.order of one with CONFIG_SYSTEM_EXTRA_CERTIFICATE, and its modules below
 //! root/lib/modules; machine/ with what a machine has of which vmlinuz is the kernel.
 
-pub(super) const MODSIG: &str = "\
+pub(crate) const MODSIG: &str = "\
 Exit status:
   0  success
   1  some modules failed, see the messages; all others were processed
@@ -26,7 +26,7 @@ Examples:
     modsig sign --key signing.pem --cert signing.crt modules
     modsig verify --cert signing.crt modules";
 
-pub(super) const SIGN: &str = "\
+pub(crate) const SIGN: &str = "\
 Exit status:
   0  all modules are signed
   1  some modules failed, each has a line that says why; all others are signed
@@ -36,6 +36,7 @@ Environment:
   KBUILD_SIGN_PIN  passphrase of the key or PIN of the token, where there is no
                    --passphrase-file
   PKCS11_PROVIDER_MODULE  the token's PKCS#11 module, for OpenSSL's provider
+  TPM2OPENSSL_TCTI  the TPM, for OpenSSL's provider, if it is not the machine's
 
 Files:
   MODULE.p7s  the signature alone, with --detached or --from-manifest
@@ -63,7 +64,7 @@ Examples:
     modsig sign --json --key key.pem --cert cert.pem modules > report.json
     jq -r '.modules[] | select(.error) | .path' report.json";
 
-pub(super) const VERIFY: &str = "\
+pub(crate) const VERIFY: &str = "\
 Exit status:
   0  all modules would load
   1  some would not, or could not be checked
@@ -89,7 +90,7 @@ Examples:
     modsig verify --json --cert cert.pem modules |
         jq -r '.modules[].enforcing' | sort | uniq -c";
 
-pub(super) const INSPECT: &str = "\
+pub(crate) const INSPECT: &str = "\
 Exit status:
   0  all modules have a signature that can be read
   1  some have not
@@ -103,7 +104,7 @@ Examples:
     modsig sign --key key.pem --cert cert.pem modules
     modsig inspect --json modules | jq -r '.modules[].signers[].id' | sort -u";
 
-pub(super) const STRIP: &str = "\
+pub(crate) const STRIP: &str = "\
 Exit status:
   0  no module has a signature any more
   1  some modules failed, each has a line that says why
@@ -121,7 +122,7 @@ Examples:
   All modules below a directory:
     modsig strip modules";
 
-pub(super) const ATTACH: &str = "\
+pub(crate) const ATTACH: &str = "\
 Exit status:
   0  all modules are signed
   1  some are not, each with a line that says why, and is as it was
@@ -141,7 +142,7 @@ Examples:
     openssl dgst -sha512 -sign key.pem -out module.ko.sig module.ko
     modsig attach --raw --cert cert.pem module.ko";
 
-pub(super) const HASHES: &str = "\
+pub(crate) const HASHES: &str = "\
 Exit status:
   0  the kernel accepts all these modules
   1  some modules could not be written, so the kernel was not changed; run it again. With --check:
@@ -164,7 +165,7 @@ Examples:
     find installed -name '*.ko' -exec strip --strip-debug {} +
     modsig hashes --modules modules.order --vmlinux vmlinux --attach-to installed";
 
-pub(super) const SEAL: &str = "\
+pub(crate) const SEAL: &str = "\
 Exit status:
   0  all modules are signed, and the kernel accepts them
   1  some modules could not be written, or the kernel does not accept some of them; seal again
@@ -183,7 +184,7 @@ Examples:
     modsig certs build/vmlinux
     modsig verify --kernel build/vmlinux root/lib/modules";
 
-pub(super) const CERTS: &str = "\
+pub(crate) const CERTS: &str = "\
 Exit status:
   0  the image was read
   2  it could not be read
@@ -195,11 +196,17 @@ Examples:
     modsig certs --output certificates vmlinuz
     ls certificates";
 
-pub(super) const WHY: &str = "\
+pub(crate) const WHY: &str = "\
 Exit status:
   0  the module would load
-  1  it would not, or not in every mode that the kernel may be in
+  1  it would not, or may not: not in every mode that the kernel may be in, or it
+     depends on what is not known here
   2  that could not be found out
+
+Output:
+  MODULE: loads on ..., WILL NOT LOAD on ..., or MAY NOT LOAD on ..., and why;
+  then Cause, in more words, and Fix: what helps, the likeliest first. Unknown is
+  what could not be read, and what was assumed therefore.
 
 Examples:
   On this machine a name is enough, as for modprobe: modsig why e1000e
@@ -209,19 +216,25 @@ Examples:
     modsig sign --key key.pem --cert cert.pem module.ko
     modsig why --cert cert.pem module.ko";
 
-pub(super) const KEYGEN: &str = "\
+pub(crate) const KEYGEN: &str = "\
 Exit status:
   0  key and certificate are there
   2  they are not
 
+Environment:
+  KBUILD_SIGN_PIN  with --encrypt: the passphrase, where there is no --passphrase-file
+
 Examples:
   For a build farm: quick to sign with, and every kernel with ECDSA knows it:
     modsig keygen --algorithm p384 --key signing.pem --cert signing.crt --cn 'Example build farm'
+  Encrypted, with the passphrase that sign takes with --passphrase-file as well:
+    modsig keygen --encrypt --passphrase-file passphrase --key secret.pem --cert secret.crt
+    modsig sign --key secret.pem --passphrase-file passphrase --cert secret.crt module.ko
   Where Kbuild looks for it (CONFIG_MODULE_SIG_KEY), in place of the one that is there:
     modsig keygen --force --key key.pem --cert cert.pem
     cat key.pem cert.pem > signing_key.pem";
 
-pub(super) const SIGN_FILE: &str = "\
+pub(crate) const SIGN_FILE: &str = "\
 Exit status:
   0  the module is signed
   1  it is not, and is as it was
