@@ -19,6 +19,7 @@ use std::{
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
 use flate2::bufread::GzDecoder;
 use liblzma::{bufread::XzDecoder, stream::Stream};
+use rustix::fs::{Mode, OFlags};
 
 use crate::{
     files::is_module_name,
@@ -58,13 +59,17 @@ impl Initramfs {
     ///
     /// # Errors
     ///
-    /// If it is none. They name the file.
+    /// If it is none, or cannot be read at all. They name the file.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::try_open(path).with_context(|| path.display().to_string())
+        Self::read(path).with_context(|| path.display().to_string())
     }
 
-    fn try_open(path: &Path) -> Result<Self> {
-        let file = File::open(path).context("cannot open")?;
+    /// The same; errors do not name the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        // Without waiting: a pipe would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty()).map_err(std::io::Error::from);
+        let file = File::from(file.context("cannot open")?);
         let metadata = file.metadata()?;
         ensure!(
             metadata.is_file(),

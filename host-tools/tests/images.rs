@@ -16,6 +16,7 @@ use std::{
 };
 
 use common::*;
+use modsig::verify::merkle::{Root, MARK};
 use modsig_tools::image::{self, Area, Evidence, Image, List, Vmlinux};
 use openssl::x509::X509;
 use serde_json::Value;
@@ -685,6 +686,74 @@ fn one_is_put_in_as_by_the_kernels_own_program() {
     }
     let error = Area::open(&link(work.path(), USUAL, X86)).unwrap_err();
     assert!(format!("{error:#}").contains("CONFIG_SYSTEM_EXTRA_CERTIFICATE=y"));
+}
+
+/// The root over hashes is found by its section, read in any order of bytes, and written where that is known.
+#[test]
+fn the_root_of_hashes_is_in_a_section() {
+    let root = Root {
+        levels: 3,
+        hash: [7; 32],
+    };
+    for target in [X86, ARM64, RISCV64, S390X, PPC64LE] {
+        let work = tempfile::tempdir().unwrap();
+        let vmlinux = link(work.path(), USUAL, target);
+        let order: fn(u32) -> [u8; 4] = match target.name {
+            "s390x" => u32::to_be_bytes,
+            _ => u32::to_le_bytes,
+        };
+        let section = [&order(3)[..], &[7; 32], &order(1), &MARK].concat();
+        fs::write(work.path().join("section"), section).unwrap();
+        let add = ["--add-section", ".module_hashes=section"];
+        let arguments = [&add[..], &["vmlinux", "with"]].concat();
+        tool("llvm-objcopy", &arguments, work.path());
+        let with = work.path().join("with");
+        match Vmlinux::open(&with) {
+            Ok(opened) => {
+                assert_eq!(*opened.root(), root);
+                let other = Root {
+                    levels: 5,
+                    hash: [9; 32],
+                };
+                opened.lock().unwrap().unwrap().write(&other).unwrap();
+                assert_eq!(*Vmlinux::open(&with).unwrap().root(), other);
+                assert!(["x86_64", "arm64"].contains(&target.name));
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                let said = format!("it is for {}, and modsig hashes", target.name);
+                assert!(error.contains(&said), "{error}");
+                assert!(!["x86_64", "arm64"].contains(&target.name));
+            }
+        }
+        assert!(
+            format!("{:#}", Vmlinux::open(&vmlinux).unwrap_err()).contains(match target.name {
+                "x86_64" | "arm64" => "has no section .module_hashes",
+                _ => "modsig hashes and modsig seal are for",
+            })
+        );
+        // What a kernel has in its memory.
+        let script =
+            ".section .rodata,\"a\"\n.incbin \"section\"\n.section .init.rodata,\"a\"\n.balign 256";
+        fs::write(work.path().join("rest.S"), format!("{REST}\n{script}\n")).unwrap();
+        let triple = format!("--target={}", target.triple);
+        let bits = "-DCONFIG_64BIT";
+        tool(
+            "clang",
+            &[&triple, "-c", "-I.", bits, "rest.S", "-o", "rest.o"],
+            work.path(),
+        );
+        let objects = [
+            "rest.o",
+            "system_certificates.o",
+            "revocation_certificates.o",
+        ];
+        let arguments = [&["-T", "layout", "-o", "loaded"][..], &objects].concat();
+        tool("ld.lld", &arguments, work.path());
+        let hashes = read_image(&work.path().join("loaded")).hashes.unwrap();
+        assert_eq!(hashes.root, root);
+        assert!(hashes.keys);
+    }
 }
 
 #[test]

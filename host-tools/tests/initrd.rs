@@ -267,9 +267,14 @@ fn what_is_damaged_or_none_is_said_to_be() {
     let first = file("lib/first.ko", &module);
     let trailer = file("TRAILER!!!", &[]);
     let long = format!("{}\0", "n".repeat(5000));
+    // Packed without an end, and something behind it that has one.
+    let mut open = flate2::write::GzEncoder::new(trailer.clone(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut open, &first).unwrap();
+    let open = [open.finish().unwrap(), first.clone(), trailer.clone()].concat();
     // Behind one that can be read: that is checked, and the rest is an error of the file.
     for (rest, message) in [
         (vec![], "cut short"),
+        (open, "cut short"),
         (first[..200].to_vec(), "cut short"),
         (first[..30].to_vec(), "cut short"),
         (
@@ -354,6 +359,12 @@ fn what_is_damaged_or_none_is_said_to_be() {
         &modsig(&work, &[&missing[..], &["none"]].concat()),
         2,
         "none: cannot open",
+    );
+    sh(&work, "mkfifo pipe");
+    fails(
+        &modsig(&work, &[&missing[..], &["pipe"]].concat()),
+        2,
+        "pipe: not a file",
     );
     fails(
         &modsig(&work, &[&missing[..], &["."]].concat()),
@@ -558,5 +569,12 @@ fn the_initramfs_of_the_next_kernel_is_checked_too() {
     let output = verify(&[&named]);
     says(&output, "1 good");
     fs::write(root.join(format!("boot/initrd.img-{release}")), "none").unwrap();
-    fails(&verify(&[]), 2, "neither an archive of cpio");
+    let output = verify(&[]);
+    fails(
+        &output,
+        1,
+        &format!("root/boot/initrd.img-{release}: neither an archive of cpio"),
+    );
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("1 failed, 1 good"), "{said}");
 }

@@ -110,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
     let (mut loader, mut modes) = (None, vec![]);
     let mut paths = vec![];
-    let mut initrds = vec![];
+    let (mut initrds, mut unread) = (vec![], None);
     for (at, path) in arguments.initrd.iter().enumerate() {
         if !arguments.initrd[..at].contains(path) {
             initrds.push(Initramfs::open(path)?);
@@ -127,11 +127,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         paths.push(machine.modules(&scene.installed));
         if arguments.modules.is_default() && initrds.is_empty() {
-            initrds.extend(initramfs_of(
-                &machine,
-                &scene.installed,
-                &arguments.modules,
-            )?);
+            let path = machine.initramfs(&scene.installed);
+            let found = path.map(|path| initramfs(path, &arguments.modules));
+            match found.transpose() {
+                Ok(found) => initrds.extend(found.flatten()),
+                Err(error) => unread = Some(error),
+            }
         }
         (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
     } else {
@@ -179,6 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     // Without --running and --next no others are meant if none are named.
     let mut modules = arguments.modules.find_or(paths, Links::Follow)?;
+    modules.extend(unread.map(Err));
     let mut inside = HashMap::new();
     for initrd in &mut initrds {
         if initrd.modules.is_empty() && initrd.broken.is_none() {
@@ -227,24 +229,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 const COPIES: &str = "an initramfs has copies of modules, made when it was made: once those in /lib/modules are good, make it again \
      (update-initramfs -u -k RELEASE, dracut --force --kver RELEASE, or mkinitcpio -P)";
 
-/// The initramfs that belongs to a kernel of this machine, if it can be read.
-fn initramfs_of(machine: &Machine, release: &str, modules: &Modules) -> Result<Option<Initramfs>> {
-    let Some(path) = machine.initramfs(release) else {
-        return Ok(None);
-    };
-    match std::fs::File::open(&path) {
-        Ok(_) => {
-            modules.remark(&format!("{}: checked, too", path.display()));
-            Initramfs::open(&path).map(Some)
+/// The initramfs of a kernel of this machine; nothing, and a warning, if this user may not read it.
+fn initramfs(path: PathBuf, modules: &Modules) -> Result<Option<Initramfs>, Missing> {
+    let named = path.display();
+    match Initramfs::read(&path) {
+        Ok(initramfs) => {
+            modules.remark(&format!("{named}: checked, too"));
+            Ok(Some(initramfs))
         }
-        Err(error) => {
-            let path = path.display();
-            modules.warn(&format!(
-                "{path}: not checked, since it cannot be read: {error}"
-            ));
+        Err(error) if is_forbidden(&error) => {
+            modules.warn(&format!("{named}: not checked: {error:#}"));
             Ok(None)
         }
+        Err(error) => Err(Missing { path, error }),
     }
+}
+
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// What JSON has of a module.

@@ -174,6 +174,8 @@ fn elf_or_flat(
 
 /// What looks like packed data and is not, at most.
 const GUESSES: usize = 64;
+/// Bytes of it that are looked at: more than a block of lz4 has, which cannot be unpacked in part.
+const GUESS: usize = 9 << 20;
 
 /// Unpacks the kernel in an image that does not say where it is; `None` if it is nowhere.
 fn payload(image: &[u8], names: &mut Vec<&'static str>) -> Result<Option<Vec<u8>>> {
@@ -202,7 +204,8 @@ fn payload(image: &[u8], names: &mut Vec<&'static str>) -> Result<Option<Vec<u8>
     for (at, format) in guesses.into_iter().take(GUESSES) {
         // Of what is no such data not even the first bytes can be unpacked.
         let mut first = [0; 4096];
-        let mut decoder = format.decoder(&image[at..])?;
+        let start = &image[at..image.len().min(at + GUESS)];
+        let mut decoder = format.decoder(start)?;
         if decoder.read_exact(&mut first).is_ok() {
             drop(decoder);
             names.push(format.name());
