@@ -363,7 +363,7 @@ fn numbers_that_do_not_fit_together_are_refused() {
                 good(&seal(&work, &[]));
                 is_consistent(&work);
             }
-            false => refuses(&work, &[], "vmlinux: its symbols, the numbers"),
+            false => refuses(&work, &[], "vmlinux: its symbols, the size fields"),
         }
     }
 }
@@ -389,7 +389,7 @@ fn symbols_that_lie_are_refused() {
         let mut changed = whole.clone();
         changed[at..at + 8].copy_from_slice(&lie.to_le_bytes());
         fs::write(&vmlinux, &changed).unwrap();
-        refuses(&work, &[], "vmlinux: its symbols, the numbers");
+        refuses(&work, &[], "vmlinux: its symbols, the size fields");
     };
     for symbol in [list, area, used, list_size] {
         let others = [list, area, used, list_size].map(number);
@@ -415,7 +415,7 @@ fn without_ecdsa_in_the_kernel_the_key_is_of_rsa() {
     };
     let work = build_of(&kernel(&[]));
     let output = seal(&work, &[]);
-    says(&output, "key of rsa-2048 gone");
+    says(&output, "rsa-2048 key destroyed");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("vmlinux: has no ECDSA"), "{text}");
     is_consistent(&work);
@@ -932,7 +932,7 @@ fn seal_leaves_no_key() {
             spy::signal(stopped.process, "CONT");
         }
         let output = spied.end();
-        says(&output, &format!("key of {algorithm} gone"));
+        says(&output, &format!("{algorithm} key destroyed"));
         nothing_is_in_files(&needles.unwrap(), &[&work, &home, &temporary], &output);
         is_consistent(&work);
     }
