@@ -53,7 +53,7 @@ TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe licences clip
 	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
 	test-verifier differ-6.12 differ-7.3 test-harness test-integrate \
-	boots-6.12-x86_64 why-6.12 test-kbuild-6.12 \
+	boots-6.12-x86_64 why-reduced test-kbuild-6.12 \
 	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
 	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
 	check-kernel-6.12 panic-free stack test-kbuild-7.3 test-hashes test-dkms \
@@ -66,7 +66,7 @@ TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all check-kernel-7.3 configurations-6.12 configurations-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 images-debian test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
-	c-fixed-6.12 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 \
+	why-6.12 c-fixed-6.12 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 STEPS := $(TEST) $(TEST_ALL)
@@ -175,6 +175,8 @@ $(filter boots-%,$(filter-out %-c,$(TEST))): boots-%: $$(addprefix kernel-$$*-,$
 why_flavours := permissive force hashes hashes-only c
 why-6.12: $(why_flavours:%=kernel-6.12-x86_64-%)
 	$(step) -i $(harness) -k $(why_flavours:%=6.12-x86_64-%) -- $(qemu) why --quiet
+why-reduced: kernel-6.12-x86_64-permissive kernel-6.12-x86_64-hashes
+	$(step) -i $(harness) -k 6.12-x86_64-permissive 6.12-x86_64-hashes -- $(qemu) why --quiet --reduced
 all_flavours := permissive force hashes hashes-only
 $(filter boots-all-%,$(TEST_ALL)): boots-all-%: $$(addprefix kernel-$$*-,$$(all_flavours))
 	$(step) -i $(harness) -k $(addprefix $*-,$(all_flavours)) -- $(qemu) boots --quiet $(call options,$*)

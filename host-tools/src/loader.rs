@@ -213,19 +213,26 @@ impl<'a> Loadable<'a> {
 
     /// The name that the kernel knows it by once it is loaded; modules of before Linux 4.16 do not say it.
     pub fn name(&self) -> Option<&'a str> {
-        self.field("name")
+        self.field("name").filter(|name| is_name(name))
     }
 
     /// The modules whose symbols it uses, by name.
     pub fn depends(&self) -> impl Iterator<Item = &'a str> {
         let names = self.field("depends").unwrap_or_default();
-        names.split(',').filter(|name| !name.is_empty())
+        names.split(',').filter(|name| is_name(name))
     }
 
     /// The release that it says it is built for.
     pub fn release(&self) -> Option<&'a str> {
         self.vermagic()?.split(' ').next()
     }
+}
+
+/// Whether a module may be called so. Whoever has made the file may have written anything, and it is shown in
+/// commands and looked up in /sys.
+fn is_name(name: &str) -> bool {
+    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_of_it)
 }
 
 /// A kernel, as far as its loader compares modules with it.

@@ -15,7 +15,6 @@ use openssl::x509::X509;
 use crate::{
     certificate::CertificateIds,
     compression::Compression,
-    hex,
     image::{self, Image, List},
     keys,
     loader::Loader,

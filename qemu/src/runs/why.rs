@@ -213,18 +213,20 @@ fn script(index: usize, release: &str, situation: &Situation) -> String {
     };
     let told = |text: &str| text.replace("FILE", &file).replace("RELEASE", release);
     let (before, after) = (told(&situation.before), told(&situation.after));
+    // What the shell does itself needs no program, of which each takes some time in a guest.
     format!(
-        "busybox rm -f /lib/modules; busybox ln -s /m/{index:03}/lib/modules /lib/modules
+        "tell() {{ while IFS= read -r line; do echo \"$1 $line\"; done < $2; }}
+busybox ln -sfn /m/{index:03}/lib/modules /lib/modules
 {before}
 modsig why --json {ask} > /answer 2> /errors
 echo why $?
-sed 's/^/answer /' /answer
-sed 's/^/error /' /errors
+tell answer /answer
+tell error /errors
 {command} > /said 2>&1
 echo insert $?
-sed 's/^/said /' /said
-sed 's/^/loaded /' /proc/modules
-sed 's/ .*//' /proc/modules | while read module; do rmmod $module; done
+tell said /said
+tell loaded /proc/modules
+while read -r module rest; do rmmod $module; done < /proc/modules
 {after}
 "
     )
