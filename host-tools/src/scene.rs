@@ -15,6 +15,7 @@ use openssl::x509::X509;
 use crate::{
     certificate::CertificateIds,
     compression::Compression,
+    hex,
     image::{self, Image, List},
     keys,
     loader::Loader,

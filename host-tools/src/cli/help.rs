@@ -199,8 +199,8 @@ Examples:
 
 pub(crate) const WHY: &str = "\
 Exit status:
-  0  the module loads
-  1  it does not, or may not: not in every mode that the kernel may be in, or it
+  0  the module would load
+  1  it would not, or may not: not in every mode that the kernel may be in, or it
      depends on what is not known here
   2  that could not be found out
 

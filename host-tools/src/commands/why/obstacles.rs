@@ -19,6 +19,8 @@ use modsig_tools::{
     signer::strip,
 };
 
+use rustix::{buffer::spare_capacity, fs::getxattr};
+
 use super::{shell, sign_with_own};
 
 /// Which module is asked about.
