@@ -95,7 +95,7 @@ impl<'a> Loadable<'a> {
             Some(&elf::ELFCLASS64) => Self::of::<FileHeader64<Endianness>>(file),
             _ => bail!("its ELF header is damaged"),
         };
-        read().context("not a kernel module, or a damaged one")
+        read().context("not a kernel module, or damaged")
     }
 
     /// As `elf_validity_cache_copy()` and what it calls.
