@@ -231,7 +231,8 @@ fn a_level_packs_as_tight_as_it_says() {
             read(&work, &name).len()
         };
         let (large, small) = (size(low), size(high));
-        assert!(small < large, "{compression:?}: {small} and {large}");
+        // Signatures are not all of one length.
+        assert!(small + 1000 < large, "{compression:?}: {small} and {large}");
         let before = read(&work, &name);
         let strip = modsig(
             &work,
