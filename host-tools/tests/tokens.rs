@@ -814,8 +814,15 @@ impl Asked {
         );
         fs::write(work.path().join("ask"), script).unwrap();
         symlink("/bin/sh", work.path().join("sh")).unwrap();
-        let mut shell = Command::new("script")
-            .args(["-qec", "./sh ask", "/dev/null"])
+        // Whoever runs this may ignore signals, as a shell has it for what runs behind it.
+        let mut shell = Command::new("env")
+            .args([
+                "--default-signal",
+                "script",
+                "-qec",
+                "./sh ask",
+                "/dev/null",
+            ])
             .current_dir(work.path())
             .env_remove(keys::PIN_VARIABLE)
             .stdin(Stdio::piped())

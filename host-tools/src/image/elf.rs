@@ -62,6 +62,10 @@ impl Headers {
     }
 
     fn of<H: FileHeader<Endian = Endianness>>(source: &dyn Source, head: &[u8]) -> Result<Self> {
+        ensure!(
+            head.len() >= size_of::<H>(),
+            "it is cut short; copy it again"
+        );
         let header = H::parse(head).map_err(|_| anyhow!(DAMAGED))?;
         let endian = header.endian().map_err(|_| anyhow!(DAMAGED))?;
         let loads = table(
