@@ -4,6 +4,7 @@
  * nothing else.
  */
 
+#ifdef CONFIG_MODULE_SIG_RUST
 #include <crypto/hash.h>
 #ifdef CONFIG_MODULE_SIG_RUST_KEYS
 #include <crypto/public_key.h>
@@ -19,3 +20,5 @@
 #include <linux/verification.h>
 #include <uapi/linux/module.h>
 #include "../internal.h"
+#include "../../../certs/modsig.h"
+#endif

@@ -2,7 +2,7 @@
 # functions.py [--list] TABLE TREE: whether a kernel tree's C verifier is one that modsig stands for.  TABLE is
 # rust/patches/functions.  Prints what these functions do where trees differ, as variables of Kconfig; or, for
 # each function that is not known, what to look at.  With --list it prints the lines of the table that the
-# tree's functions make, for somebody who has looked.
+# tree's functions make, for somebody who has looked, and that of the table "trees" beside it.
 import hashlib
 import pathlib
 import re
@@ -51,7 +51,7 @@ rows = [line.split() for line in table.read_text().splitlines() if line.strip() 
 texts, known = {}, {}
 for path, name, mirror, *rest in rows:
     known.setdefault((path, name, mirror), {})[rest[0]] = rest[1:]
-facts, unknown = set(), []
+facts, unknown, numbers = set(), [], []
 for (path, name, mirror), hashes in known.items():
     if path not in texts:
         try:
@@ -60,6 +60,8 @@ for (path, name, mirror), hashes in known.items():
             texts[path] = ""
     found = definition(texts[path], name)
     number = hashlib.sha256(found.encode()).hexdigest()[:16] if found else "absent"
+    if "any" not in hashes:
+        numbers.append(number)
     if listing:
         print(path, name, mirror, number, *hashes.get(number, []))
     elif number in hashes:
@@ -70,7 +72,18 @@ for (path, name, mirror), hashes in known.items():
         unknown.append(f"{path}: {name}, for which {mirror} stands, is none that modsig knows ({number})")
 if unknown:
     sys.exit("\n".join(unknown))
-if not listing:
+makefile = (tree / "Makefile").read_text()
+version = [re.search(rf"^{part} *=[ \t]*(.*)$", makefile, re.M)[1]
+           for part in ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")]
+version = ".".join(version[:3]) + version[3]
+whole = hashlib.sha256(" ".join(numbers).encode()).hexdigest()[:16]
+if listing:
+    print(whole, version)
+else:
+    trees = dict(line.split(maxsplit=1) for line in (table.parent / "trees").read_text().splitlines()
+                 if line.strip() and not line.startswith("#"))
+    known_as = f"that of {trees[whole]}" if whole in trees else "made of what several known ones have"
     print("# Made by scripts/integrate from rust/patches/functions.")
+    print(f"# Linux {version}: all {len(numbers)} functions of its C verifier are known; it is {known_as}")
     for fact in sorted({fact for hashes in known.values() for facts in hashes.values() for fact in facts}):
         print(f"modsig-{fact} := {'y' if fact in facts else 'n'}")
