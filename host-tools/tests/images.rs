@@ -54,7 +54,7 @@ fn refused(path: &Path, message: &str) {
 fn is_harness_kernel(image: &Image, series: &str) {
     let mut trusted = ders("build.pem");
     trusted.extend(ders(match series {
-        "7.3" => "trusted-7.3.pem",
+        "7.3" => "trusted-7.pem",
         _ => "trusted.pem",
     }));
     assert!(of(image, List::Builtin) == trusted, "{image:?}");

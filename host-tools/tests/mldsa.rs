@@ -327,7 +327,7 @@ fn the_harness_keys_are_there() {
             Some(true)
         );
     }
-    let trusted = keys::certificates(&directory.join("trusted-7.3.pem")).unwrap();
+    let trusted = keys::certificates(&directory.join("trusted-7.pem")).unwrap();
     let always = keys::certificates(&directory.join("trusted.pem")).unwrap();
     assert_eq!(trusted.len(), always.len() + 4);
 }

@@ -8,7 +8,7 @@ pub struct Target {
     /// x86_64 or arm64
     #[arg(long, default_value = "x86_64")]
     pub arch: String,
-    /// Kernel series: 6.12, 7.3 or newest
+    /// Kernel series: 6.12, 7.2, 7.3 or newest
     #[arg(long, default_value = "6.12")]
     pub kernel: String,
 }

@@ -28,7 +28,7 @@ pub struct Case {
     pub c: Option<Expect>,
     /// What a kernel that goes by hashes only makes of it, where that differs.
     pub keyless: Option<Expect>,
-    /// The only kernel series that it is for.
+    /// The major version of the kernels that it is for, if not for all.
     pub only: Option<String>,
     /// The kmod command that is to insert it, in place of the system calls.
     pub kmod: Option<String>,
@@ -138,7 +138,11 @@ impl Table {
             names.len() == file.case.len(),
             "{name}: two cases have one name"
         );
-        let wanted = |case: &Case| case.only.as_ref().is_none_or(|only| only == series);
+        let wanted = |case: &Case| {
+            case.only
+                .as_ref()
+                .is_none_or(|only| series.split('.').next() == Some(only))
+        };
         Ok(file.case.into_iter().filter(wanted).collect())
     }
 }

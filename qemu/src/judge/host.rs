@@ -34,12 +34,12 @@ pub fn host(directory: &Path, series: &Series, hashes: Option<Hashes>) -> Result
         }
     }
     host.verify_ml_dsa_by(ml_dsa::verify);
-    if series.is_6_12() {
-        // qemu/series/7.3.config has it.
+    if series.is_6() {
+        // qemu/series/7.config has it.
         host.leave_out(DigestAlgorithm::Sha1);
     }
     // As scripts/build/kernel.
-    let own = directory.join(format!("trusted-{series}.pem"));
+    let own = directory.join(format!("trusted-{}.pem", series.major()));
     let trusted = if own.exists() {
         own
     } else {
@@ -84,16 +84,16 @@ pub fn add_firmware(host: &mut Host, pantry: &Pantry) -> Result<()> {
 
 /// How the test kernels' own C verifier goes about things.
 fn tree(series: &Series) -> Tree {
-    let is_6_12 = series.is_6_12();
+    let is_6 = series.is_6();
     Tree {
-        ml_dsa: !is_6_12,
-        ml_dsa_attributes: !is_6_12,
-        certificate_hash: if is_6_12 {
+        ml_dsa: !is_6,
+        ml_dsa_attributes: !is_6,
+        certificate_hash: if is_6 {
             CertificateHash::OfSignature
         } else {
             CertificateHash::Sha256
         },
-        file_hashes: is_6_12,
+        file_hashes: is_6,
     }
 }
 

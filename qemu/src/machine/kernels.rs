@@ -46,10 +46,15 @@ impl Series {
         &self.0
     }
 
-    /// Whether it is Debian 13's. Later ones know more: ML-DSA, SHA-1 as it is configured here,
+    /// Its major version, by which the options and the keys of test kernels go.
+    pub fn major(&self) -> &str {
+        self.0.split('.').next().unwrap_or(&self.0)
+    }
+
+    /// Whether it is as 6.12 is. Later ones know more: ML-DSA, SHA-1 as it is configured here,
     /// other hashes for the blacklist.
-    pub fn is_6_12(&self) -> bool {
-        self.0 == "6.12"
+    pub fn is_6(&self) -> bool {
+        self.major() == "6"
     }
 }
 

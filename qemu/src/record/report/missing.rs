@@ -8,7 +8,7 @@ use super::inputs::Inputs;
 use crate::runs::page::Page;
 
 /// What `make demo` is asked for; a page says which of it has not been run.
-const SERIES: [&str; 2] = ["6.12", "7.3"];
+const SERIES: [&str; 3] = ["6.12", "7.2", "7.3"];
 const ARCHS: [&str; 2] = ["x86_64", "arm64"];
 
 /// What was not run, and what would.
