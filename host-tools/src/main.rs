@@ -4,7 +4,6 @@
 
 use std::{env, process::ExitCode};
 
-use clap::Parser;
 use modsig_tools::{
     commands::{self, Arguments},
     one_time,
@@ -12,5 +11,5 @@ use modsig_tools::{
 
 fn main() -> ExitCode {
     // What `modsig seal` starts is nothing for people.
-    one_time::serve(env::args_os()).unwrap_or_else(|| commands::run(Arguments::parse()))
+    one_time::serve(env::args_os()).unwrap_or_else(|| commands::run(Arguments::read()))
 }

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use clap::{CommandFactory, FromArgMatches};
 use modsig_tools::platform;
 
 use crate::cli::{help, output, report};
@@ -34,6 +35,39 @@ mod why;
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+}
+
+/// The subcommands by what they are for, as the help has them: administrators come first.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Check modules", &["why", "verify", "inspect", "certs"]),
+    ("Sign modules", &["sign", "attach", "strip", "keygen"]),
+    ("Build kernels", &["hashes", "seal"]),
+];
+
+impl Arguments {
+    /// Reads the arguments of this program; ends it if they are wrong, or if help is wanted.
+    pub fn read() -> Self {
+        let matches = Self::command().help_template(template()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// What the help of `modsig` is made by: clap's own has no groups.
+fn template() -> String {
+    let command = Arguments::command();
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        groups += &format!("{title}:\n");
+        for name in names {
+            let about = command
+                .find_subcommand(name)
+                .and_then(|one| one.get_about())
+                .map(ToString::to_string);
+            groups += &format!("  {name:<9}{}\n", about.unwrap_or_default());
+        }
+        groups.push('\n');
+    }
+    format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}")
 }
 
 #[derive(clap::Subcommand)]
@@ -179,4 +213,26 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
         ExitCode::from(COULD_NOT_RUN)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_subcommand_is_in_one_group() {
+        let command = Arguments::command();
+        let mut all: Vec<_> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let mut grouped: Vec<_> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        all.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, all);
+    }
 }
