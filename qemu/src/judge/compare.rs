@@ -292,14 +292,20 @@ const COMPRESSED: u8 = 4;
 /// Three things it cannot see: in what way a signature is wrong of which OpenSSL says that it is, what the
 /// loader finds wrong with a module that it was let have, and with `flags` or data that it does not unpack.
 /// And where this kernel does as C's, OpenSSL may know better or worse what a key has signed: it takes points
-/// that are compressed, and no ECDSA values in BER.
+/// that are compressed, and no ECDSA values in BER; in a certificate of the message, too.
 pub fn is_foreseen(
     outcome: &str,
     error: Option<&Error>,
     [c, rust]: [&Verdict; 2],
     flags: u8,
 ) -> bool {
-    if c == rust && matches!(error, None | Some(Error::BadSignature)) {
+    let is_of_signature = matches!(
+        error,
+        None | Some(
+            Error::BadSignature | Error::CertificateSignature(_) | Error::EmbeddedSignature(_)
+        )
+    );
+    if c == rust && is_of_signature {
         return true;
     }
     let number = match rust {
@@ -527,7 +533,10 @@ mod tests {
         // C does the same.
         let both = [&Verdict::Loads, &Verdict::Loads];
         let bad = Error::BadSignature;
+        let embedded = Error::EmbeddedSignature(0);
         assert!(is_foreseen("EKEYREJECTED", Some(&bad), both, 0));
+        assert!(is_foreseen("EKEYREJECTED", Some(&embedded), both, 0));
+        assert!(!is_foreseen("EKEYREJECTED", Some(&embedded), loads, 0));
         assert!(is_foreseen("loads", None, [&invalid, &invalid], 0));
         assert!(!is_foreseen("EBADMSG", Some(&Error::Truncated(0)), both, 0));
         assert!(is_foreseen(
