@@ -48,25 +48,30 @@ LANES ?= 2
 # this order, and each waits for what its rule names.
 PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
 # The developer page compiles most of a kernel anew, without signatures.
-PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,$(filter-out developer,$(PAGES))) page-6.12-arm64-mixed page-6.12-arm64-one-time-key
-TEST := bindgen kernel-6.12-x86_64-permissive downloads fmt unsafe licences clippy \
-	kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
+PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,$(filter-out developer,$(PAGES))) page-6.12-arm64-mixed
+# make goes through the list once, and comes back only at its end for what had to wait for another step: so
+# what needs bindgen stands behind what takes as long as that.
+TEST := bindgen downloads fmt unsafe licences clippy test-verifier \
+	kernel-6.12-x86_64-permissive kernel-7.3-x86_64-permissive kernel-6.12-arm64-permissive \
 	kernel-6.12-x86_64-c kernel-6.12-x86_64-hashes kernel-6.12-x86_64-hashes-only kernel-6.12-x86_64-force \
-	test-verifier differ-6.12 differ-7.3 test-harness test-integrate \
+	differ-6.12 differ-7.3 test-harness test-integrate \
 	boots-6.12-x86_64 why-reduced test-kbuild-6.12 \
 	kernel-6.12-arm64-hashes kernel-7.3-x86_64-hashes \
-	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced \
-	check-kernel-6.12 panic-free stack test-kbuild-7.3 test-hashes test-dkms \
+	test-tools boots-6.12-arm64 boots-7.3-x86_64 boots-6.12-x86_64-c compare-reduced test-root \
+	check-lint-6.12 check-off-6.12 panic-free stack test-kbuild-7.3 test-hashes test-dkms \
 	$(PAGES_TEST)
 # Those of the full matrix that "make test" does not build.
 MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 7.3-x86_64-hashes-only 7.3-x86_64-c \
 	7.3-arm64-permissive 7.3-arm64-force 7.3-arm64-hashes 7.3-arm64-hashes-only 7.3-arm64-c 7.3-x86_64-debug \
-	6.12-x86_64-c-fixed 7.3-x86_64-c-fixed 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity
+	7.2-x86_64-permissive 7.2-x86_64-force 7.2-x86_64-hashes 7.2-x86_64-hashes-only 7.2-x86_64-c \
+	7.2-arm64-permissive 7.2-arm64-force 7.2-arm64-hashes 7.2-arm64-hashes-only 7.2-arm64-c \
+	6.12-x86_64-c-fixed 7.2-x86_64-c-fixed 7.3-x86_64-c-fixed 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity
 TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb \
-	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all check-kernel-7.3 configurations-6.12 configurations-7.3 c-from-nothing \
-	boots-all-6.12-arm64 boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 images-debian test-tools-large \
-	compare-6.12-x86_64 compare-6.12-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
-	why-6.12 c-fixed-6.12 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 \
+	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all test-integrate-7.2 check-lint-7.2 check-off-7.2 check-lint-7.3 check-off-7.3 configurations-6.12 configurations-7.2 configurations-7.3 c-from-nothing \
+	boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
+	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 images-debian test-tools-large \
+	compare-6.12-x86_64 compare-6.12-arm64 compare-7.2-x86_64 compare-7.2-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
+	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 STEPS := $(TEST) $(TEST_ALL)
@@ -127,13 +132,19 @@ test-harness: downloads $(test_kernels:%=kernel-%)
 test-tools: downloads $(test_kernels:%=kernel-%)
 	$(step) -i $(tools) host-tools scripts/get -k $(test_kernels) -- \
 		$(CARGO) test --quiet --locked -p modsig-tools -p modsig-testing
+test-root: test-tools
+	$(step) -i $(tools) host-tools scripts/test/root scripts/lib/testing.sh -- scripts/test/root
 test-integrate:
 	$(step) -i $(scripts) rust/modsig scripts/test/integrate -- scripts/test/integrate
+test-integrate-7.2:
+	$(step) -i $(scripts) rust/modsig scripts/test/integrate -- scripts/test/integrate 7.2
 
-check-kernel-6.12: kernel-6.12-x86_64-hashes kernel-6.12-x86_64-c
-	$(step) -i $(scripts) scripts/check/kernel -k 6.12-x86_64-permissive 6.12-x86_64-hashes 6.12-x86_64-c -- scripts/check/kernel 6.12
-check-kernel-7.3: kernel-7.3-x86_64-hashes kernel-7.3-x86_64-c
-	$(step) -i $(scripts) scripts/check/kernel -k 7.3-x86_64-permissive 7.3-x86_64-hashes 7.3-x86_64-c -- scripts/check/kernel 7.3
+$(filter check-lint-%,$(STEPS)): check-lint-%: kernel-$$*-x86_64-hashes
+	$(step) -i $(scripts) scripts/check/kernel -k $*-x86_64-hashes -- scripts/check/kernel lint $*
+# The verifier's code is not compiled.
+$(filter check-off-%,$(STEPS)): check-off-%: kernel-$$*-x86_64-permissive kernel-$$*-x86_64-c
+	$(step) -i $(scripts) rust/modsig/Kconfig rust/modsig/Makefile rust/modsig/modsig.h scripts/check/kernel \
+		-k $*-x86_64-c -- scripts/check/kernel off $*
 # All that are built, but the unmodified ones.
 verifiers = $(filter-out %-c %-c-fixed %-c-integrity %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
 panic-free: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
@@ -142,7 +153,7 @@ stack: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
 	$(step) -i scripts/check/stack scripts/lib/stack.py -k $(call verifiers,$(TEST)) -- scripts/check/stack $(call verifiers,$(TEST))
 panic-free-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
 	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST_ALL)) -- scripts/check/panic-free $(call verifiers,$(TEST_ALL))
-configurations-6.12 configurations-7.3: configurations-%: kernel-%-x86_64-permissive
+$(filter configurations-%,$(STEPS)): configurations-%: kernel-%-x86_64-permissive
 	$(step) -i $(scripts) scripts/check/configurations -k $*-x86_64-permissive -- scripts/check/configurations $*
 stack-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
 	$(step) -i scripts/check/stack scripts/lib/stack.py -k $(call verifiers,$(TEST_ALL)) -- scripts/check/stack $(call verifiers,$(TEST_ALL))
@@ -172,7 +183,7 @@ $(filter boots-%,$(filter-out %-c,$(TEST))): boots-%: $$(addprefix kernel-$$*-,$
 	$(step) -i $(harness) -k $(addprefix $*-,$(flavours_$*)) -- \
 		$(qemu) boots --quiet $(call options,$*) --flavours $(call joined,$(flavours_$*))
 # Those that qemu/why.toml boots.
-why_flavours := permissive force hashes hashes-only c
+why_flavours := permissive force hashes hashes-only c hashes-integrity
 why-6.12: $(why_flavours:%=kernel-6.12-x86_64-%)
 	$(step) -i $(harness) -k $(why_flavours:%=6.12-x86_64-%) -- $(qemu) why --quiet
 why-reduced: kernel-6.12-x86_64-permissive kernel-6.12-x86_64-hashes
@@ -212,7 +223,7 @@ fuzz-check:
 fuzz-short: fuzz-check
 	$(step) -- scripts/tools/fuzz 12
 test-tools-large:
-	$(step) -i $(tools) host-tools -- $(CARGO) test --quiet --locked -p modsig-tools --test many -- --ignored
+	$(step) -i $(tools) host-tools -- $(CARGO) test --quiet --locked -p modsig-tools --test many -- --ignored a_hundred_thousand_modules
 images-7.3-arm64: kernel-7.3-arm64-permissive
 	$(step) -i $(tools) host-tools -k 7.3-arm64-permissive -- \
 		$(CARGO) test --quiet --locked -p modsig-tools --test images -- --ignored kernel_7_3
