@@ -140,7 +140,7 @@ impl Bench for Hashes {
         let leaves = |each| vec![[1; HASH_SIZE]; each * self.trees.modules.len()];
         let proof = |each| anyhow::Ok(Tree::new(leaves(each))?.end(0)?.len());
         let (proof, stripping) = (proof(1)?, proof(2)?);
-        println!("\noctets behind each module: {proof}, {stripping} with --stripped-by; {RSA}: {signature}");
+        println!("\nbytes behind each module: {proof}, {stripping} with --stripped-by; {RSA}: {signature}");
         Ok(json!({ "proof": proof, "stripping": stripping, "rsa": signature }))
     }
 }

@@ -244,7 +244,7 @@ pub(super) fn report_proofs(
     let (keys_only, hashes_only, all) = (keys_only?, hashes_only?, all?);
     let appended = proofs::appended()?;
     println!(
-        "\noctets behind each of {} modules: {appended}",
+        "\nbytes behind each of {} modules: {appended}",
         proofs::LEAVES / 2
     );
     println!("bytes of code: keys {keys_only}, hashes {hashes_only}, both {all}");
