@@ -5,6 +5,7 @@
 mod boots;
 mod compare;
 mod cost;
+mod distro;
 mod insert;
 mod instruments;
 mod integrity;
@@ -22,6 +23,7 @@ pub enum Command {
     Insert(insert::Arguments),
     Compare(compare::Arguments),
     Cost(cost::Arguments),
+    Distro(distro::Arguments),
     Instruments(instruments::Arguments),
     Integrity(integrity::Arguments),
     Page(page::Arguments),
@@ -37,6 +39,7 @@ impl Command {
             Command::Insert(arguments) => insert::run(arguments),
             Command::Compare(arguments) => compare::run(arguments),
             Command::Cost(arguments) => cost::run(arguments),
+            Command::Distro(arguments) => distro::run(arguments),
             Command::Instruments(arguments) => instruments::run(arguments),
             Command::Integrity(arguments) => integrity::run(arguments),
             Command::Page(arguments) => page::run(arguments),

@@ -5,6 +5,7 @@
 pub mod boots;
 pub mod compare;
 pub mod cost;
+pub mod distro;
 pub mod instruments;
 pub mod integrity;
 pub mod outcome;

@@ -12,7 +12,6 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use modsig_testing::script::{path_of, run};
 use modsig_tools::image;
 
 use super::{boots::Harness, page::guest};
@@ -60,8 +59,8 @@ pub fn run_all(
             "no boot {name:?}"
         );
     }
-    let programs = tempfile::tempdir()?;
-    let modsig = build(programs.path())?;
+    let work = tempfile::tempdir()?;
+    let modsig = programs::modsig(work.path())?;
     let is_wanted = |boot: &&Boot| boots.is_empty() || boots.contains(&boot.name);
     for boot in boot.iter().filter(is_wanted) {
         let of_it: Vec<_> = situation
@@ -76,44 +75,6 @@ pub fn run_all(
         }
     }
     Ok(())
-}
-
-/// Makes the program as it is made for everybody, and smaller.
-fn build(directory: &Path) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = path_of("../Cargo.toml");
-    let target = directory.join("modsig");
-    run(Command::new(&cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "-p",
-            "modsig-tools",
-            "--bin",
-            "modsig",
-        ])
-        .arg("--manifest-path")
-        .arg(&manifest))?;
-    let output = Command::new(&cargo)
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--manifest-path",
-        ])
-        .arg(&manifest)
-        .output()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let built = metadata["target_directory"]
-        .as_str()
-        .context("no target directory")?;
-    run(Command::new("/usr/lib/llvm-19/bin/llvm-strip")
-        .arg("-o")
-        .arg(&target)
-        .arg(Path::new(built).join("debug/modsig")))?;
-    Ok(target)
 }
 
 /// The libraries of a program of this machine, and what loads them.

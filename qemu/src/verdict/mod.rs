@@ -3,6 +3,7 @@
 //! What the guests' programs say (`guest/`), and what that means.
 
 pub mod compare;
+pub mod distro;
 pub mod errno;
 pub mod init;
 pub mod instruments;

@@ -116,11 +116,16 @@ fn measure(arch: Arch, image: &Path, inputs: &[Input], name: &str) -> Result<Cos
         }
     }
     guest.cases(inputs.iter().map(|input| &input.file), &list);
-    // The clock counts instructions, and the counter that the guest reads has its full resolution
-    // (on x86_64 it has anyway). A line on the console costs what the console does, not the
-    // verifier: none but the gravest.
-    guest.append = "loglevel=2".to_owned();
-    guest.options.qemu = match arch.name {
+    count_instructions(&mut guest);
+    Costs::parse(&guest.boot()?, inputs).with_context(|| guest.console.display().to_string())
+}
+
+/// Has a guest's clock count instructions.
+pub(in crate::runs) fn count_instructions(guest: &mut Guest) {
+    // The counter that the guest reads has its full resolution (on x86_64 it has anyway). A line on
+    // the console costs what the console does, not the verifier: none but the gravest.
+    guest.append += " loglevel=2";
+    guest.options.qemu = match guest.arch.name {
         "arm64" => &[
             "-icount",
             "shift=0,sleep=off",
@@ -129,5 +134,4 @@ fn measure(arch: Arch, image: &Path, inputs: &[Input], name: &str) -> Result<Cos
         ],
         _ => &["-icount", "shift=0,sleep=off"],
     };
-    Costs::parse(&guest.boot()?, inputs).with_context(|| guest.console.display().to_string())
 }

@@ -29,7 +29,7 @@
 //! - blacklist = growth of `Good` with size over that of `Flipped`
 //! - signature = `Good` - `Unsigned` - all others; the fixed part of the blacklist is in it
 
-mod measure;
+pub(super) mod measure;
 pub mod proofs;
 mod report;
 

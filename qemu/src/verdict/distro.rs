@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the guest of a distribution's kernel says (`runs/distro.rs`) of each module that it was to load.
+
+use std::collections::BTreeMap;
+
+use anyhow::{ensure, Context, Result};
+
+/// What came of each module, by its name: `loads`, or why not, in modprobe's words.
+pub type Loads = BTreeMap<String, String>;
+
+/// What a module's load came to that was let in.
+pub const LOADS: &str = "loads";
+/// What modprobe says if the kernel takes the signature for none that it trusts.
+pub const REJECTED: &str = "Key was rejected by service";
+
+/// Reads what was printed: for each module what modprobe said, then `= STATUS NAME`.
+///
+/// # Errors
+///
+/// If a module was tried twice, or failed without a word.
+pub fn loads(text: &str) -> Result<Loads> {
+    let mut loads = Loads::new();
+    let mut said = vec![];
+    for line in text.lines() {
+        let Some(end) = line.strip_prefix("= ") else {
+            said.push(line);
+            continue;
+        };
+        let (status, name) = end.split_once(' ').with_context(|| line.to_owned())?;
+        let outcome = if status == "0" {
+            LOADS.to_owned()
+        } else {
+            let last = said.last().and_then(|line| line.rsplit(": ").next());
+            last.with_context(|| format!("{name}: modprobe failed without a word"))?
+                .to_owned()
+        };
+        said.clear();
+        let earlier = loads.insert(name.to_owned(), outcome);
+        ensure!(earlier.is_none(), "{name}: tried twice");
+    }
+    Ok(loads)
+}
+
+/// The modules that are loaded, by the lines of /proc/modules, each with its taint, if it has one.
+pub fn modules(text: &str) -> BTreeMap<String, String> {
+    let line = |line: &str| {
+        let (name, _) = line.split_once(' ')?;
+        let taint = line.rsplit_once('(').map_or("", |(_, taint)| taint);
+        Some((name.to_owned(), taint.trim_end_matches(')').to_owned()))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// A module that can be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// As modprobe calls it.
+    pub name: String,
+    /// Its file, below the directory of the release.
+    pub path: String,
+    /// Whether it needs no other module.
+    pub alone: bool,
+}
+
+/// The modules that there are, by depmod's list (modules.dep), in the order of their files.
+///
+/// # Errors
+///
+/// If a line is none of such a list.
+pub fn listed(text: &str) -> Result<Vec<Listed>> {
+    let line = |line: &str| {
+        let (path, needs) = line.split_once(':')?;
+        let file = path.rsplit('/').next()?;
+        let (name, _) = file.split_once(".ko")?;
+        Some(Listed {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            alone: needs.trim().is_empty(),
+        })
+    };
+    let lines = text.lines();
+    let all = lines.map(|text| line(text).with_context(|| format!("modules.dep: {text}")));
+    let mut all: Vec<_> = all.collect::<Result<_>>()?;
+    all.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(all)
+}
+
+/// How many instructions each file took, by what `guest/cost.c` tells. At the last attempt each has to be
+/// there already.
+///
+/// # Errors
+///
+/// If it is not, or if there are fewer or more files than `due`.
+pub fn counts(text: &str, due: usize) -> Result<Vec<u64>> {
+    const EEXIST: &str = "17";
+    let mut counts = vec![];
+    let mut done = false;
+    for line in text.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        match words[..] {
+            ["cost", index, _, result, count] => {
+                ensure!(result == EEXIST, "file {index}: error {result}, not EEXIST");
+                counts.push(count.parse()?);
+            }
+            ["done"] => done = true,
+            _ => {}
+        }
+    }
+    ensure!(
+        done && counts.len() == due,
+        "{} of {due} files were counted",
+        counts.len()
+    );
+    Ok(counts)
+}
+
+/// What one kernel did and another did not, a line for each name.
+pub fn differences(
+    one: &BTreeMap<String, String>,
+    other: &BTreeMap<String, String>,
+) -> Vec<(String, [Option<String>; 2])> {
+    let names = one
+        .keys()
+        .chain(other.keys().filter(|name| !one.contains_key(*name)));
+    names
+        .filter(|name| one.get(*name) != other.get(*name))
+        .map(|name| (name.clone(), [one, other].map(|of| of.get(name).cloned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_came_of_each() {
+        let text = "= 0 dummy\n\
+                    modprobe: ERROR: could not insert 'x': No such device\n= 1 x\n\
+                    modprobe: WARNING: odd\n= 0 y\n";
+        let loads = loads(text).unwrap();
+        let all: Vec<_> = loads
+            .iter()
+            .map(|(name, what)| (&**name, &**what))
+            .collect();
+        assert_eq!(
+            all,
+            [("dummy", LOADS), ("x", "No such device"), ("y", LOADS)]
+        );
+        for wrong in ["= 1 x\n", "= 0 x\n= 0 x\n", "= 0\n"] {
+            assert!(super::loads(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn reads_proc_modules() {
+        let text = "dummy 12288 0 - Live 0x0000000000000000\nvideo 8192 1 drm, Live 0x0 (CE)\n";
+        let modules = modules(text);
+        assert_eq!(modules["dummy"], "");
+        assert_eq!(modules["video"], "CE");
+    }
+
+    #[test]
+    fn reads_modules_dep() {
+        let text = "kernel/net/b.ko.xz: kernel/net/a.ko.xz\nkernel/net/a.ko.xz:\n";
+        let all = listed(text).unwrap();
+        let all: Vec<_> = all
+            .iter()
+            .map(|one| (&*one.name, &*one.path, one.alone))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                ("a", "kernel/net/a.ko.xz", true),
+                ("b", "kernel/net/b.ko.xz", false)
+            ]
+        );
+        assert!(listed("nothing\n").is_err());
+    }
+
+    #[test]
+    fn what_is_counted_was_there() {
+        let text = "cost 000 0 17 5000\nlog x\ncost 001 0 17 6000\ndone\n";
+        assert_eq!(counts(text, 2).unwrap(), [5000, 6000]);
+        for (text, due) in [
+            (text, 3),
+            (&text[..text.len() - 5], 2),
+            ("cost 000 0 129 5\ndone\n", 1),
+        ] {
+            assert!(counts(text, due).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_told() {
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let own = |&(name, what): &(&str, &str)| (name.to_owned(), what.to_owned());
+            pairs.iter().map(own).collect()
+        };
+        let one = map(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let other = map(&[("b", "2"), ("c", "1"), ("d", "1")]);
+        assert_eq!(differences(&one, &one), []);
+        let names: Vec<_> = differences(&one, &other)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["a", "b", "d"]);
+    }
+}
