@@ -8,6 +8,7 @@ SCENARIO ?=
 SEED ?= 1
 MESSAGES ?= 300000
 TIME ?= 60
+FLAVOUR ?= cloud-amd64
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modsig
 qemu := $(CARGO) run --quiet --locked -p modsig-qemu --
 
@@ -71,7 +72,7 @@ TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb \
 	boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
 	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 images-debian test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.2-x86_64 compare-7.2-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
-	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 \
+	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 distro-cloud-amd64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 STEPS := $(TEST) $(TEST_ALL)
@@ -207,6 +208,9 @@ $(filter instruments-%,$(STEPS)): instruments-%: kernel-$$*-debug
 $(filter page-%,$(STEPS)): page-%: kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive
 	$(step) -i $(harness) $(scripts) scripts/build scripts/get/pkcs11-provider Documentation/scenarios/$(call rest,$*).md \
 		-k $(call series,$*)-$(call arch,$*)-permissive -- $(qemu) page --quiet $(call options,$*) $(call rest,$*)
+$(filter distro-%,$(STEPS)): distro-%: downloads
+	$(step) -i $(harness) $(scripts) scripts/build/distro-kernel scripts/get -- \
+		sh -c 'scripts/build/distro-kernel $* && $(qemu) distro --quiet --flavour $*'
 no-keys: kernel-6.12-x86_64-no-keys
 	$(step) -i $(harness) scripts/test/no-keys -k 6.12-x86_64-no-keys -- scripts/test/no-keys
 
@@ -231,6 +235,9 @@ images-7.3-arm64: kernel-7.3-arm64-permissive
 images-debian:
 	$(step) -i $(tools) host-tools scripts/get -- \
 		$(CARGO) test --quiet --locked -p modsig-tools --test images -- --ignored debian
+
+distro-kernel: setup ## build Debian's own kernel with modsig, and load Debian's own modules [FLAVOUR=amd64|arm64]
+	$(qemu) distro --flavour $(FLAVOUR)
 
 compare: setup ## the C verifier and this one, given the same files [ARCH=arm64] [KERNEL=7.3] [SEED=2]
 	$(qemu) compare --arch $(ARCH) --kernel $(KERNEL) --seed $(SEED)
@@ -273,5 +280,5 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup packages demo test test-all kernels $(STEPS) compare differ bench report fuzz asan miri instruments deb integrate \
+.PHONY: help setup packages demo test test-all kernels $(STEPS) distro-kernel compare differ bench report fuzz asan miri instruments deb integrate \
 	deintegrate clean distclean
