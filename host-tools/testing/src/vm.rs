@@ -3,13 +3,14 @@
 //! Runs a kernel under QEMU.
 
 use std::{
+    ffi::OsString,
     fs,
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 
 /// What differs between architectures.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,16 @@ pub fn trouble(console: &[u8]) -> Option<String> {
         .map(|line| line.trim().to_owned())
 }
 
+impl Arch {
+    /// The command line of a guest's kernel.
+    pub fn command_line(&self, options: &Options, append: &str) -> String {
+        format!(
+            "console={} panic=-1 {} {} {append}",
+            self.console, self.append, options.append
+        )
+    }
+}
+
 /// Boots a kernel with an initramfs, waits until it powers off, and returns what it wrote to its
 /// verdict port. The console goes into a file of its own; whether there is [`trouble`] in it is for
 /// the caller to see.
@@ -113,8 +124,79 @@ pub fn run(
 ) -> Result<String> {
     let work = tempfile::tempdir()?;
     let initrd = work.path().join("initramfs");
-    let verdict = work.path().join("verdict");
     fs::write(&initrd, initramfs)?;
+    let start: [OsString; 6] = [
+        "-kernel".into(),
+        kernel.into(),
+        "-initrd".into(),
+        initrd.into(),
+        "-append".into(),
+        arch.command_line(options, append).into(),
+    ];
+    let verdict = work.path().join("verdict");
+    qemu(arch, &start, &verdict, console, options, &[])?;
+    said(&verdict)
+}
+
+/// How a guest came to its end that firmware was to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It powered off, and had written this to its verdict port.
+    PoweredOff(String),
+    /// Its console showed this, of what was waited for.
+    Showed(&'static str),
+}
+
+/// Has firmware (it is among the options) start what is in a directory, which the guest has as a disk. Ends it as soon
+/// as the console shows one of the signs. Else it is as [`run`].
+///
+/// # Errors
+///
+/// If it takes too long, or if QEMU itself says that something is wrong.
+pub fn run_disk(
+    arch: Arch,
+    disk: &Path,
+    console: &Path,
+    options: &Options,
+    signs: &[&'static str],
+) -> Result<End> {
+    let work = tempfile::tempdir()?;
+    let start: [OsString; 4] = [
+        "-drive".into(),
+        format!(
+            "if=none,id=disk,format=raw,readonly=on,file=fat:{}",
+            disk.display()
+        )
+        .into(),
+        "-device".into(),
+        "virtio-blk-pci,drive=disk".into(),
+    ];
+    let verdict = work.path().join("verdict");
+    // What an earlier guest has shown says nothing of this one.
+    if console.exists() {
+        fs::remove_file(console)?;
+    }
+    match qemu(arch, &start, &verdict, console, options, signs)? {
+        Some(sign) => Ok(End::Showed(sign)),
+        None => Ok(End::PoweredOff(said(&verdict)?)),
+    }
+}
+
+/// What a guest wrote to its verdict port.
+fn said(verdict: &Path) -> Result<String> {
+    let verdict = fs::read(verdict).context("the guest has said nothing")?;
+    Ok(String::from_utf8_lossy(&verdict).into_owned())
+}
+
+/// Runs QEMU until the guest powers off, or until its console shows one of the signs, which it then returns.
+fn qemu(
+    arch: Arch,
+    start: &[OsString],
+    verdict: &Path,
+    console: &Path,
+    options: &Options,
+    signs: &[&'static str],
+) -> Result<Option<&'static str>> {
     if let Some(directory) = console.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -142,15 +224,7 @@ pub fn run(
         ])
         .arg("-chardev")
         .arg(format!("file,id=verdict,path={}", verdict.display()))
-        .arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(&initrd)
-        .arg("-append")
-        .arg(format!(
-            "console={} panic=-1 {} {} {append}",
-            arch.console, arch.append, options.append
-        ))
+        .args(start)
         .args(options.qemu)
         .stdin(Stdio::null())
         .spawn()
@@ -160,14 +234,17 @@ pub fn run(
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if start.elapsed() > options.limit {
+        let sign = shown(console, signs)?;
+        if sign.is_some() || start.elapsed() > options.limit {
             child.kill()?;
             child.wait()?;
-            bail!(
+            ensure!(
+                sign.is_some(),
                 "the guest did not end in {:?}; see {}",
                 options.limit,
                 console.display()
             );
+            return Ok(sign);
         }
         std::thread::sleep(Duration::from_millis(20));
     };
@@ -178,8 +255,17 @@ pub fn run(
         arch.qemu,
         console.display()
     );
-    let verdict = fs::read(&verdict).context("the guest has said nothing")?;
-    Ok(String::from_utf8_lossy(&verdict).into_owned())
+    Ok(None)
+}
+
+/// The sign that a console shows.
+fn shown(console: &Path, signs: &[&'static str]) -> Result<Option<&'static str>> {
+    if signs.is_empty() || !console.exists() {
+        return Ok(None);
+    }
+    let console = fs::read(console)?;
+    let console = String::from_utf8_lossy(&console);
+    Ok(signs.iter().copied().find(|sign| console.contains(sign)))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{bail, Result};
 use modsig_testing::{
     archive::Archive,
-    vm::{self, Arch, Options},
+    vm::{self, Arch, End, Options},
 };
 
 use super::programs;
@@ -76,10 +76,28 @@ impl Guest {
     /// If it takes too long, or if the console shows that the kernel itself went wrong.
     pub fn boot(&self) -> Result<String> {
         let said = self.run()?;
+        self.sees_no_trouble()?;
+        Ok(said)
+    }
+
+    /// Has the machine's firmware start what is on a disk, until the console shows one of the signs. Kernel, files and
+    /// command line are those of the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::boot`].
+    pub fn boot_disk(&self, disk: &Path, signs: &[&'static str]) -> Result<End> {
+        let end = vm::run_disk(self.arch, disk, &self.console, &self.options, signs)?;
+        self.sees_no_trouble()?;
+        Ok(end)
+    }
+
+    /// Sees that the kernel itself did not go wrong.
+    fn sees_no_trouble(&self) -> Result<()> {
         if let Some(line) = vm::trouble(&fs::read(&self.console)?) {
             bail!("{line:?} in {}", self.console.display());
         }
-        Ok(said)
+        Ok(())
     }
 
     /// Like [`Guest::boot`], but leaves it to the caller to look for [`vm::trouble`].

@@ -45,7 +45,7 @@ pub fn run(
     commands: &[&str],
 ) -> Result<Vec<(i32, String)>> {
     pack(&mut guest, tools, root, commands)?;
-    results(&guest, &guest.boot()?, commands)
+    read(&guest, &guest.boot()?, commands.len())
 }
 
 /// Like [`run`], but leaves it to the caller to look at the console.
@@ -60,10 +60,11 @@ pub fn run_whatever(
     commands: &[&str],
 ) -> Result<Vec<(i32, String)>> {
     pack(&mut guest, tools, root, commands)?;
-    results(&guest, &guest.run()?, commands)
+    read(&guest, &guest.run()?, commands.len())
 }
 
-fn pack(guest: &mut Guest, tools: &Path, root: &Path, commands: &[&str]) -> Result<()> {
+/// Gives a guest its programs, what is in this directory, and the commands.
+pub fn pack(guest: &mut Guest, tools: &Path, root: &Path, commands: &[&str]) -> Result<()> {
     let files = &mut guest.files;
     files.tree(tools, "")?;
     // Some kmods look below /usr/lib.
@@ -77,14 +78,14 @@ fn pack(guest: &mut Guest, tools: &Path, root: &Path, commands: &[&str]) -> Resu
     files.tree(root, "")
 }
 
-fn results(guest: &Guest, said: &str, commands: &[&str]) -> Result<Vec<(i32, String)>> {
+/// Reads what such a guest has said of this many commands.
+pub fn read(guest: &Guest, said: &str, count: usize) -> Result<Vec<(i32, String)>> {
     let console = guest.console.display();
     let results = parse(said).with_context(|| console.to_string())?;
     ensure!(
-        results.len() == commands.len(),
-        "{console}: {} commands were run, not {}",
-        results.len(),
-        commands.len()
+        results.len() == count,
+        "{console}: {} commands were run, not {count}",
+        results.len()
     );
     Ok(results)
 }
