@@ -43,20 +43,27 @@ pub fn install() -> Result<()> {
 
 /// What is written to `db` and to `dbx`, as efivarfs takes it.
 pub fn variables(pantry: &Pantry) -> Result<[(&'static str, Vec<u8>); 2]> {
-    let certificates = |names: &[&str]| -> Result<Vec<u8>> {
-        let mut lists = vec![];
-        for name in names {
-            lists.extend(list(&X509, &pantry.certificate(name)?.to_der()?)?);
-        }
-        Ok(lists)
-    };
-    let file = pantry.make(&DBX_FILE.map(str::to_owned))?;
-    let refused = list(&SHA256, &openssl::sha::sha256(&file))?;
-    let dbx = [certificates(&DBX)?, refused].concat();
+    let file = hash_of(pantry, &DBX_FILE)?;
+    let dbx = [certificates(pantry, &DBX)?, file].concat();
     Ok([
-        ("db", variable(&certificates(&DB)?)),
+        ("db", variable(&certificates(pantry, &DB)?)),
         ("dbx", variable(&dbx)),
     ])
+}
+
+/// Lists with these certificates.
+pub fn certificates(pantry: &Pantry, names: &[&str]) -> Result<Vec<u8>> {
+    let mut lists = vec![];
+    for name in names {
+        lists.extend(list(&X509, &pantry.certificate(name)?.to_der()?)?);
+    }
+    Ok(lists)
+}
+
+/// A list with the hash of a file that is made in this way.
+pub fn hash_of(pantry: &Pantry, recipe: &[&str]) -> Result<Vec<u8>> {
+    let recipe: Vec<_> = recipe.iter().map(|step| (*step).to_owned()).collect();
+    list(&SHA256, &openssl::sha::sha256(&pantry.make(&recipe)?))
 }
 
 /// `EFI_CERT_X509_GUID`: a certificate.

@@ -8,3 +8,5 @@ pub mod guest;
 pub mod kernels;
 pub mod programs;
 pub mod root;
+pub mod secure_boot;
+pub mod variables;
