@@ -11,6 +11,7 @@ mod instruments;
 mod integrity;
 mod page;
 mod report;
+mod secure_boot;
 mod target;
 mod why;
 
@@ -28,6 +29,7 @@ pub enum Command {
     Integrity(integrity::Arguments),
     Page(page::Arguments),
     Report(report::Arguments),
+    SecureBoot(secure_boot::Arguments),
     Why(why::Arguments),
 }
 
@@ -44,6 +46,7 @@ impl Command {
             Command::Integrity(arguments) => integrity::run(arguments),
             Command::Page(arguments) => page::run(arguments),
             Command::Report(arguments) => report::run(arguments),
+            Command::SecureBoot(arguments) => secure_boot::run(arguments),
             Command::Why(arguments) => why::run(arguments),
         }
     }

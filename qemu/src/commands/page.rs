@@ -22,6 +22,9 @@ pub struct Arguments {
     names: Vec<String>,
 }
 
+/// No page that is followed, but what `make demo` has beside them.
+const SECURE_BOOT: &str = "Modules under Secure Boot (not among all)";
+
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let all = Page::all()?;
     if arguments.names.is_empty() {
@@ -31,6 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         for page in all {
             println!("    {:15} {}", page.name, page.title);
         }
+        println!("    {:15} {SECURE_BOOT}", "secure-boot");
         return Ok(true);
     }
     for name in &arguments.names {

@@ -7,4 +7,5 @@ pub mod cases;
 pub mod compare;
 pub mod proofs;
 pub mod recipe;
+pub mod secure_boot;
 pub mod situations;

@@ -6,4 +6,5 @@
 pub mod compare;
 pub mod expect;
 pub mod host;
+pub mod secure_boot;
 pub mod why;

@@ -10,5 +10,6 @@ pub mod instruments;
 pub mod integrity;
 pub mod outcome;
 pub mod page;
+pub mod secure_boot;
 pub mod seen;
 pub mod why;

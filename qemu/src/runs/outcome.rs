@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// `scenario`, `compare`, `instruments`, `integrity`, `why` or `distro`.
+    /// `scenario`, `compare`, `instruments`, `integrity`, `secure-boot`, `why` or `distro`.
     pub kind: String,
     /// Which of its kind; may be empty.
     pub name: String,

@@ -21,7 +21,10 @@ use crate::{
         situations::{Boot, By, Situation, Situations},
     },
     judge::why::{Answer, Told},
-    machine::{kernels::IMAGE, programs},
+    machine::{
+        kernels::{Kernel, IMAGE},
+        programs,
+    },
 };
 
 /// What came of a situation.
@@ -86,6 +89,27 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     Ok(words.map(PathBuf::from).collect())
 }
 
+/// Puts a file below a root.
+fn put(root: &Path, path: &str, from: &Path) -> Result<()> {
+    let path = root.join(path.trim_start_matches('/'));
+    fs::create_dir_all(path.parent().context("no directory")?)?;
+    fs::copy(from, &path).with_context(|| from.display().to_string())?;
+    Ok(())
+}
+
+/// Puts the program below a root with all that it takes, and the kernel's image where it looks for that.
+pub(super) fn furnish(root: &Path, modsig: &Path, kernel: &Kernel, release: &str) -> Result<()> {
+    put(root, "bin/modsig", modsig)?;
+    for library in libraries(modsig)? {
+        put(root, &library.to_string_lossy(), &library)?;
+    }
+    put(
+        root,
+        &format!("boot/vmlinuz-{release}"),
+        &kernel.path(IMAGE),
+    )
+}
+
 /// What is in the guest's place for modules that are a part of the kernel.
 const BUILT_IN: &str = "kernel/built-in.ko\n";
 
@@ -102,17 +126,7 @@ fn one_boot(
         .release
         .context("no release")?;
     let root = tempfile::tempdir()?;
-    let put = |path: &str, from: &Path| -> Result<()> {
-        let path = root.path().join(path.trim_start_matches('/'));
-        fs::create_dir_all(path.parent().context("no directory")?)?;
-        fs::copy(from, &path).with_context(|| from.display().to_string())?;
-        Ok(())
-    };
-    put("bin/modsig", modsig)?;
-    for library in libraries(modsig)? {
-        put(&library.to_string_lossy(), &library)?;
-    }
-    put(&format!("boot/vmlinuz-{release}"), &kernel.path(IMAGE))?;
+    furnish(root.path(), modsig, &kernel, &release)?;
     let mut pantries: BTreeMap<&str, Pantry> = BTreeMap::new();
     pantries.insert(&boot.kernel, harness.pantry(&kernel));
     for of in situations.iter().filter_map(|one| one.of.as_deref()) {
@@ -123,7 +137,7 @@ fn one_boot(
     // Another build of the same release.
     if situations.iter().any(|one| one.before.contains("/another")) {
         let another = harness.kernel(series, "c")?;
-        put("another", &another.path(IMAGE))?;
+        put(root.path(), "another", &another.path(IMAGE))?;
     }
     let mut texts = vec![];
     for (index, situation) in situations.iter().enumerate() {

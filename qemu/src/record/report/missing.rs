@@ -10,6 +10,8 @@ use crate::runs::page::Page;
 /// What `make demo` is asked for; a page says which of it has not been run.
 const SERIES: [&str; 3] = ["6.12", "7.2", "7.3"];
 const ARCHS: [&str; 2] = ["x86_64", "arm64"];
+/// Kernels that `make test-all` boots with Secure Boot.
+const SECURE_BOOT: [(&str, &str); 2] = [("6.12", "x86_64"), ("7.3", "x86_64")];
 
 /// What was not run, and what would.
 pub(super) fn missing(inputs: &Inputs) -> Markup {
@@ -68,6 +70,12 @@ fn others(inputs: &Inputs, series: &str, arch: &str) -> Vec<(String, String)> {
         missing.push((
             format!("scenarios that have not been run: {}", names.join(", ")),
             format!("make demo SCENARIO=all ARCH={arch} KERNEL={series}"),
+        ));
+    }
+    if SECURE_BOOT.contains(&(series, arch)) && !ran("secure-boot", "") {
+        missing.push((
+            "Secure Boot has not been tried".to_owned(),
+            format!("make demo SCENARIO=secure-boot KERNEL={series}"),
         ));
     }
     if !ran("compare", "") {
