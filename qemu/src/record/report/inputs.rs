@@ -51,9 +51,10 @@ impl Inputs {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let read = match name.split(['-', '.']).next() {
                 Some("cases") => json(&path).map(|record| inputs.records.push(record)),
-                Some("scenario" | "compare" | "instruments" | "integrity" | "secure" | "why" | "distro") => {
-                    json(&path).map(|outcome| inputs.outcomes.push(outcome))
-                }
+                Some(
+                    "scenario" | "compare" | "instruments" | "integrity" | "secure" | "why"
+                    | "distro",
+                ) => json(&path).map(|outcome| inputs.outcomes.push(outcome)),
                 Some("bench") => json(&path).map(|bench| inputs.bench = Some(bench)),
                 _ => Ok(()),
             };
