@@ -59,6 +59,7 @@ fn is_harness_kernel(image: &Image, series: &str) {
     }));
     assert!(of(image, List::Builtin) == trusted, "{image:?}");
     assert!(of(image, List::Revoked) == ders("revoked.pem"), "{image:?}");
+    assert_eq!(image.has_revocation_list, Some(true));
     assert_eq!(of(image, List::Extra), [[0u8; 0]; 0]);
     let release = image.release.as_deref().unwrap();
     assert!(release.starts_with(&format!("{series}.")), "{release}");
@@ -454,7 +455,10 @@ fn in_every_form(parts: Parts, judge: impl Fn(&Image)) {
     for target in TARGETS {
         let work = tempfile::tempdir().unwrap();
         let vmlinux = link(work.path(), parts, target);
-        in_forms_of(work.path(), &vmlinux, target, &judge);
+        in_forms_of(work.path(), &vmlinux, target, &|image| {
+            assert_eq!(image.has_revocation_list, Some(parts.revoked.is_some()));
+            judge(image);
+        });
     }
 }
 
@@ -1227,6 +1231,8 @@ fn debian(suite: &str, arch: &str, layers: &[&str]) -> (PathBuf, String) {
     let [certificate] = &image.certificates[..] else {
         panic!("{image:?}");
     };
+    // Debian builds them without CONFIG_SYSTEM_REVOCATION_LIST.
+    assert_eq!(image.has_revocation_list, Some(false));
     let x509 = certificate.x509().unwrap();
     let release = image.release.unwrap();
     let modules = directory.join("lib/modules").join(&release);

@@ -31,9 +31,12 @@ pub(super) struct Symbols {
 pub(super) struct Found {
     pub(super) evidence: Evidence,
     pub(super) certificates: Vec<Certificate>,
+    /// See [`super::Image::has_revocation_list`].
+    pub(super) has_revocation_list: Option<bool>,
 }
 
-/// The kernel says this as it loads its list of revoked certificates, if it can have one.
+/// The kernel says this as it loads its list of revoked certificates, if it can have one: a kernel without
+/// `CONFIG_SYSTEM_REVOCATION_LIST` has neither these words nor the list (`certs/blacklist.c`).
 const REVOCATION_NOTICE: &[u8] = b"Loading compiled-in revocation X.509 certificates";
 /// It says this as it loads the other list, if it says anything at all.
 const SYSTEM_NOTICE: &[u8] = b"Loading compiled-in X.509 certificates";
@@ -76,6 +79,19 @@ pub(super) fn split(mut octets: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (certificates, octets)
 }
 
+/// Whether the kernel can have a list of revoked certificates, by what it says; `None` if it says nothing at all
+/// (`CONFIG_PRINTK=n`).
+fn says_of_revocation(kernel: &Kernel) -> Option<bool> {
+    let says = |what| {
+        let mut parts = kernel.segments.iter();
+        parts.any(|part| memmem::find(&part.octets, what).is_some())
+    };
+    match says(REVOCATION_NOTICE) {
+        true => Some(true),
+        false => says(SYSTEM_NOTICE).then_some(false),
+    }
+}
+
 fn certificates(list: List, all: &[&[u8]]) -> impl Iterator<Item = Certificate> {
     let owned: Vec<Vec<u8>> = all.iter().map(|der| der.to_vec()).collect();
     owned.into_iter().map(move |der| Certificate { list, der })
@@ -113,12 +129,19 @@ fn by_symbols(kernel: &Kernel, symbols: &Symbols) -> Result<Found> {
         })
         .count();
     let (builtin, extra) = trusted.split_at(builtin);
+    // Both lists are global symbols.
+    let has_revocation_list = match (symbols.revocation_list, symbols.system_list) {
+        (Some(_), _) => Some(true),
+        (None, Some(_)) => Some(false),
+        (None, None) => says_of_revocation(kernel),
+    };
     let found = certificates(List::Builtin, builtin)
         .chain(certificates(List::Extra, extra))
         .chain(certificates(List::Revoked, &revoked));
     Ok(Found {
         evidence: Evidence::Symbols,
         certificates: found.collect(),
+        has_revocation_list,
     })
 }
 
@@ -276,15 +299,12 @@ fn by_structure(kernel: &Kernel) -> Result<Found> {
         format!("{what}, so it cannot be told which are trusted; give the vmlinux of this kernel, with its symbols")
     };
     let candidates = candidates(kernel);
-    let says = |what| {
-        let mut parts = kernel.segments.iter();
-        parts.any(|part| memmem::find(&part.octets, what).is_some())
-    };
+    let said = says_of_revocation(kernel);
     let (trusted, revoked) = match &candidates[..] {
         [] => (None, None),
         [only] if only.is_trusted() => (Some(only), None),
         [only] if only.may_be_trusted() => {
-            if says(REVOCATION_NOTICE) || !says(SYSTEM_NOTICE) {
+            if said != Some(false) {
                 bail!(unsure(
                     "it has one list of certificates, which may be of trusted or of revoked ones"
                 ));
@@ -318,6 +338,7 @@ fn by_structure(kernel: &Kernel) -> Result<Found> {
             _ => Evidence::Structure,
         },
         certificates: found.collect(),
+        has_revocation_list: revoked.map_or(said, |_| Some(true)),
     })
 }
 

@@ -155,6 +155,9 @@ pub struct Image {
     pub evidence: Evidence,
     /// The certificates, in the order of the lists.
     pub certificates: Vec<Certificate>,
+    /// Whether it has a list of revoked certificates, be it empty (`CONFIG_SYSTEM_REVOCATION_LIST`), if that can
+    /// be told. A kernel without one passes over the certificates that the firmware refuses.
+    pub has_revocation_list: Option<bool>,
     /// The refused hashes.
     pub blacklist: Vec<Hash>,
     /// How it knows modules by their hashes, if it does.
@@ -319,6 +322,7 @@ pub fn read(path: &Path) -> Result<Image> {
             banners,
             evidence: found.evidence,
             certificates: found.certificates,
+            has_revocation_list: found.has_revocation_list,
             blacklist: lists::blacklist(&kernel.segments),
             hashes: module_root::find(&kernel)?,
         })
