@@ -33,8 +33,11 @@ pub const KEYRINGS: [&str; 5] = [
     ".secondary_trusted_keys",
     ".machine",
     ".platform",
-    ".blacklist",
+    BLACKLIST,
 ];
+
+/// The keyring of what is refused: hashes, and certificates if the kernel can have a list of revoked ones.
+pub(crate) const BLACKLIST: &str = ".blacklist";
 
 /// What `/proc/keys` has.
 #[derive(Debug, Default)]
@@ -83,6 +86,20 @@ impl Keys {
     pub fn has(&self, name: &str) -> bool {
         let mut rings = self.keyrings.iter();
         rings.any(|ring| ring.name == name && ring.count != 0)
+    }
+
+    /// Whether the certificate with this id is on the list of revoked ones, if that may be known.
+    pub fn revokes(&self, id: &str) -> Option<bool> {
+        let mut rings = self.keyrings.iter();
+        let ring = rings.find(|ring| ring.name == BLACKLIST)?;
+        match &ring.members {
+            _ if ring.count == 0 => Some(false),
+            Ok(members) => {
+                let mut keys = self.loaded.iter();
+                Some(keys.any(|key| key.id == id && members.contains(&key.serial)))
+            }
+            Err(_) => None,
+        }
     }
 
     fn parse(text: &str, members: impl Fn(i32) -> Result<Vec<i32>>) -> Self {
@@ -779,6 +796,32 @@ mod tests {
             );
         }
         assert_eq!(Kmod::of("BusyBox v1.36"), None);
+    }
+
+    #[test]
+    fn a_certificate_is_revoked_if_it_is_in_the_keyring() {
+        // One is in .platform as well, as another key of the same id.
+        let text = "
+17605c5c I------     1 perm 0f0b0000     0     0 keyring   .blacklist: 2
+19a13b90 I------     1 perm 1f0b0000     0     0 keyring   .platform: 2
+00000001 I------     1 perm 1f030000     0     0 asymmetri withdrawn: aa01: X509.rsa aa01 []
+00000002 I------     1 perm 1f030000     0     0 asymmetri firmware: aa02: X509.rsa aa02 []
+00000003 I------     1 perm 0b010000     0     0 asymmetri withdrawn: aa01: X509.rsa aa01 []
+00000004 I------     1 perm 082b0000     0     0 blacklist bin:aa02
+";
+        let members = |serial| match serial {
+            0x1760_5c5c => Ok(vec![3, 4]),
+            _ => Ok(vec![1, 2]),
+        };
+        let revokes = |text: &str, id| Keys::parse(text, members).revokes(id);
+        assert_eq!(revokes(text, "aa01"), Some(true));
+        assert_eq!(revokes(text, "aa02"), Some(false));
+        assert_eq!(revokes(text, "aa03"), Some(false));
+        assert_eq!(revokes("", "aa01"), None);
+        let nobody = |_| Err(anyhow!("only root may"));
+        assert_eq!(Keys::parse(text, nobody).revokes("aa01"), None);
+        let empty = text.replace(".blacklist: 2", ".blacklist: empty");
+        assert_eq!(Keys::parse(&empty, nobody).revokes("aa01"), Some(false));
     }
 
     #[test]

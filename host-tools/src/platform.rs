@@ -48,6 +48,7 @@ impl Key {
 }
 
 /// A certificate, filed as the kernel does.
+#[derive(Clone)]
 struct Filed {
     by_serial: Vec<u8>,
     subject_key_id: Option<Vec<u8>>,
@@ -70,6 +71,7 @@ impl Filed {
 pub type MlDsaVerify = fn(KeyAlgorithm, &[u8], &[u8], &[u8]) -> Option<bool>;
 
 /// A kernel's view of the world: whom it trusts, whom it does not.
+#[derive(Clone)]
 pub struct Host {
     keys: bool,
     root: Option<merkle::Root>,

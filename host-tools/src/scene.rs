@@ -19,7 +19,7 @@ use crate::{
     image::{self, Image, List},
     keys,
     loader::Loader,
-    machine::{Ima, Keys, Kmod, Machine, Signatures, Unpacker},
+    machine::{Ima, Keys, Kmod, Machine, Signatures, Unpacker, BLACKLIST},
     platform::{Host, Mode},
 };
 
@@ -28,6 +28,11 @@ use crate::{
 pub struct Scene {
     /// Whom the kernel trusts.
     pub host: Host,
+    /// The same kernel if it passed over certificates that the firmware or the machine's owner refuses, where
+    /// nothing tells whether it does; `host` does not.
+    pub lenient: Option<Host>,
+    /// Whether it has a list of revoked certificates, by its image.
+    has_revocation_list: Option<bool>,
     /// What its loader compares.
     pub loader: Loader,
     /// Below which name its modules are installed, of a machine's kernel.
@@ -233,8 +238,9 @@ impl Scene {
             })
             .collect();
         scene.keyrings();
-        scene.owner(machine);
-        scene.firmware(machine);
+        let mut refused = scene.owner(machine);
+        refused.extend(scene.firmware(machine));
+        scene.revoke(refused);
         scene.strangers();
         Ok(scene)
     }
@@ -244,13 +250,12 @@ impl Scene {
         let known: HashSet<String> = self
             .trusted
             .iter()
-            .filter_map(|(_, x509)| CertificateIds::new(x509).ok())
-            .map(|ids| hex::encode(&ids.subject_key_id.unwrap_or(ids.serial)))
+            .filter_map(|(_, x509)| id(x509).ok())
             .collect();
         if let Some(keys) = &self.keys {
             let loaded = keys.loaded.iter().filter(|key| !known.contains(&key.id));
             for key in loaded {
-                let mut rings = keys.keyrings_of(key).filter(|ring| *ring != ".blacklist");
+                let mut rings = keys.keyrings_of(key).filter(|ring| *ring != BLACKLIST);
                 if let Some(ring) = rings.next() {
                     self.strangers.push(format!("{:?} in {ring}", key.name));
                 }
@@ -343,14 +348,10 @@ impl Scene {
             ));
             let keys = self.keys.take().unwrap_or_default();
             image.certificates.retain(|certificate| {
-                let ids = certificate
-                    .x509()
-                    .and_then(|x509| CertificateIds::new(&x509));
-                ids.is_ok_and(|ids| {
-                    let id = ids.subject_key_id.unwrap_or(ids.serial);
-                    keys.loaded.iter().any(|key| key.id == hex::encode(&id))
-                })
+                let id = certificate.x509().and_then(|x509| id(&x509));
+                id.is_ok_and(|id| keys.loaded.iter().any(|key| key.id == id))
             });
+            image.has_revocation_list = None;
             image.blacklist.clear();
             image.hashes = None;
             image.vermagic = None;
@@ -369,6 +370,7 @@ impl Scene {
                 self.trusted.push((path.display().to_string(), x509));
             }
         }
+        self.has_revocation_list = image.has_revocation_list;
         let loader = image.loader();
         self.loader = Loader {
             release: loader.release.clone().or(self.loader.release.take()),
@@ -419,21 +421,18 @@ impl Scene {
         }
     }
 
-    /// Trusts the keys of the machine's owner as the kernel does.
-    fn owner(&mut self, machine: &Machine) {
+    /// Trusts the keys of the machine's owner as the kernel does; returns the certificates that the owner
+    /// refuses.
+    fn owner(&mut self, machine: &Machine) -> Vec<Refused> {
         let keys = self.known("the machine owner's keys", machine.owner_keys());
         let refused = self.known("what the machine's owner refuses", machine.owner_refuses());
         let trusts = self.known(
             "whether the owner's keys are trusted",
             machine.owner_keys_are_trusted(),
         );
-        for der in refused.flatten().unwrap_or_default().certificates {
-            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
-            let filed = refused.and_then(|x509| self.host.revoke(&x509));
-            self.known("a certificate in MokListXRT", filed);
-        }
+        let refused = self.listed("MokListXRT", refused.flatten());
         let Some(Signatures { certificates, .. }) = keys.flatten() else {
-            return;
+            return refused;
         };
         self.has_owner_keys = true;
         // With the machine keyring they count as the kernel's own.
@@ -446,23 +445,74 @@ impl Scene {
             let filed = self.file("the machine owner's list (MOK)", &der, usual);
             self.known("a certificate in MokListRT", filed);
         }
+        refused
     }
 
-    /// Trusts the firmware's keys as the kernel does.
-    fn firmware(&mut self, machine: &Machine) {
+    /// Trusts the firmware's keys as the kernel does; returns the certificates that the firmware refuses.
+    fn firmware(&mut self, machine: &Machine) -> Vec<Refused> {
         let keys = self.known("the firmware's keys (db)", machine.firmware_keys());
         let refused = self.known(
             "what the firmware refuses (dbx)",
             machine.firmware_refuses(),
         );
-        for der in refused.flatten().unwrap_or_default().certificates {
-            let refused = X509::from_der(&der).map_err(anyhow::Error::from);
-            let filed = refused.and_then(|x509| self.host.revoke(&x509));
-            self.known("a certificate in dbx", filed);
-        }
+        let refused = self.listed("dbx", refused.flatten());
         for der in keys.flatten().unwrap_or_default().certificates {
             let filed = self.file("the firmware's list (db)", &der, PLATFORM);
             self.known("a certificate in db", filed);
+        }
+        refused
+    }
+
+    /// The certificates in a list of what is refused.
+    fn listed(&mut self, list: &'static str, signatures: Option<Signatures>) -> Vec<Refused> {
+        let ders = signatures.unwrap_or_default().certificates;
+        let all = ders.into_iter().filter_map(|der| {
+            let x509 = X509::from_der(&der).map_err(anyhow::Error::from);
+            let x509 = self.known(&format!("a certificate in {list}"), x509)?;
+            Some(Refused { list, x509 })
+        });
+        all.collect()
+    }
+
+    /// Refuses certificates as the kernel does. With `CONFIG_SYSTEM_REVOCATION_LIST` it puts those in the lists
+    /// into .blacklist; without, it reads them and does nothing (`add_key_to_revocation_list()` of
+    /// include/keys/system_keyring.h).
+    fn revoke(&mut self, refused: Vec<Refused>) {
+        // The next kernel will make its keyrings anew.
+        let keys = self.keys.as_ref().filter(|_| self.running.is_some());
+        let is_in_keyring = |x509: &X509| keys?.revokes(&id(x509).ok()?);
+        let mut revoked: Vec<_> = self
+            .trusted
+            .iter()
+            .filter(|(_, x509)| is_in_keyring(x509) == Some(true))
+            .map(|(by, x509)| (by.clone(), x509.clone()))
+            .collect();
+        let mut doubtful = vec![];
+        for Refused { list, x509 } in refused {
+            match is_in_keyring(&x509).or(self.has_revocation_list) {
+                Some(true) => revoked.push((list.to_owned(), x509)),
+                Some(false) => {}
+                None => doubtful.push((list.to_owned(), x509)),
+            }
+        }
+        for (list, x509) in revoked {
+            let filed = self.host.revoke(&x509);
+            self.known(&format!("a certificate in {list}"), filed);
+        }
+        if doubtful.is_empty() {
+            return;
+        }
+        let keyring = match self.running {
+            Some(_) => ", and .blacklist cannot be read; only root may",
+            None => "",
+        };
+        self.unknown.push(format!(
+            "whether the kernel refuses the certificates in dbx and MokListXRT (CONFIG_SYSTEM_REVOCATION_LIST): no image of it tells{keyring}"
+        ));
+        self.lenient = Some(self.host.clone());
+        for (list, x509) in doubtful {
+            let filed = self.host.revoke(&x509);
+            self.known(&format!("a certificate in {list}"), filed);
         }
     }
 
@@ -470,8 +520,7 @@ impl Scene {
     /// the usual one.
     fn file(&mut self, list: &str, der: &[u8], usual: &'static str) -> Result<()> {
         let x509 = X509::from_der(der)?;
-        let ids = CertificateIds::new(&x509)?;
-        let id = hex::encode(&ids.subject_key_id.unwrap_or(ids.serial));
+        let id = id(&x509)?;
         let keys = self.keys.iter();
         let of_it = keys.flat_map(|keys| {
             let loaded = keys.loaded.iter().filter(|key| key.id == id);
@@ -497,5 +546,100 @@ impl Scene {
     }
 }
 
+/// A certificate that the firmware or the machine's owner refuses, and the list that has it.
+struct Refused {
+    list: &'static str,
+    x509: X509,
+}
+
+/// What the kernel shows of a certificate as a key's id.
+fn id(x509: &X509) -> Result<String> {
+    let ids = CertificateIds::new(x509)?;
+    Ok(hex::encode(&ids.subject_key_id.unwrap_or(ids.serial)))
+}
+
 /// The keyring of the firmware's keys, which distributions' kernels ask for modules and others do not.
 const PLATFORM: &str = ".platform";
+
+#[cfg(test)]
+mod tests {
+    use modsig::verify::{KeyId, Keyring as Asked, Lookup, Platform};
+
+    use super::*;
+    use crate::{
+        machine::{Keyring, LoadedKey},
+        new_key::{certificate, Algorithm},
+    };
+
+    fn is_revoked(scene: &Scene, x509: &X509) -> bool {
+        let ids = CertificateIds::new(x509).unwrap();
+        let id = KeyId(&ids.serial, &ids.issuer);
+        let found = scene.host.find_key(Asked::Revoked, Some(id), None);
+        matches!(found, Ok(Lookup::Found(_)))
+    }
+
+    #[test]
+    fn of_a_running_kernel_the_keyring_says_what_is_revoked() {
+        let x509 = |name| {
+            let key = Algorithm::P256.key().unwrap();
+            certificate(Algorithm::P256, &key, name, 1, false).unwrap()
+        };
+        let (withdrawn, later) = (x509("withdrawn"), x509("later"));
+        let listed = |x509: &X509| Refused {
+            list: "dbx",
+            x509: x509.clone(),
+        };
+        let scene = |has_revocation_list| {
+            let keys = Keys {
+                keyrings: vec![Keyring {
+                    name: BLACKLIST.to_owned(),
+                    count: 1,
+                    members: Ok(vec![1]),
+                }],
+                loaded: vec![LoadedKey {
+                    serial: 1,
+                    name: "withdrawn".to_owned(),
+                    id: id(&withdrawn).unwrap(),
+                }],
+                refused: vec![],
+            };
+            let running = Running {
+                loaded: HashSet::new(),
+                is_closed: false,
+                forbidden: HashSet::new(),
+                pins: false,
+                ima: Ima::LetsPass,
+                unpacks: None,
+                kmod: None,
+            };
+            Scene {
+                has_revocation_list,
+                keys: Some(keys),
+                running: Some(running),
+                ..Scene::default()
+            }
+        };
+        // As recorded in the image or not.
+        for has_revocation_list in [None, Some(false), Some(true)] {
+            let mut scene = scene(has_revocation_list);
+            scene.revoke(vec![listed(&withdrawn), listed(&later)]);
+            assert!(is_revoked(&scene, &withdrawn) && !is_revoked(&scene, &later));
+            assert!(scene.lenient.is_none() && scene.unknown.is_empty());
+        }
+        // Nobody could read the firmware's list.
+        let mut one = scene(None);
+        one.trusted = vec![("MOK".to_owned(), withdrawn.clone())];
+        one.revoke(vec![]);
+        assert!(is_revoked(&one, &withdrawn));
+        // The next kernel's keyrings are not those.
+        for (has_revocation_list, is_certain) in [(Some(false), false), (Some(true), true)] {
+            let mut scene = Scene {
+                running: None,
+                ..scene(has_revocation_list)
+            };
+            scene.revoke(vec![listed(&withdrawn), listed(&later)]);
+            assert_eq!(is_revoked(&scene, &withdrawn), is_certain);
+            assert_eq!(is_revoked(&scene, &later), is_certain);
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //! where Debian's kernel says what is true.
 
 mod common;
+#[path = "common/linked.rs"]
+mod linked;
 
 use std::{
     fs,
@@ -13,6 +15,7 @@ use std::{
 };
 
 use common::*;
+use linked::{Linked, VERMAGIC};
 use modsig_testing::{
     archive::Archive,
     vm::{self, Options},
@@ -493,31 +496,15 @@ fn the_machine_owners_keys_count_where_the_kernel_counts_them() {
     record(&root, &[(&variable("MokListRT"), &list)]);
     assert_eq!(why(&work, &["--root", "root", "untrusted.ko"]).0, Some(0));
 
+    // Debian's kernels are built without CONFIG_SYSTEM_REVOCATION_LIST: seen to load a module by a key in
+    // MokList and in MokListX.
     record(&root, &[(&variable("MokListXRT"), &list)]);
     let (code, answer) = why(&work, &["--root", "root", "untrusted.ko"]);
-    assert_eq!(code, Some(1), "{answer}");
-    says(&answer, "findings", "has been revoked");
-
-    // Cut short anywhere: no list, or the certificate, but no panic.
-    for size in [
-        0,
-        1,
-        4,
-        5,
-        20,
-        31,
-        32,
-        33,
-        47,
-        48,
-        49,
-        50,
-        500,
-        list.len() - 1,
-    ] {
-        record(&root, &[(&variable("MokListXRT"), &list[..size])]);
-        assert_eq!(why(&work, &["--root", "root", "untrusted.ko"]).0, Some(0));
-    }
+    assert_eq!(
+        (code, &answer["unknown"]),
+        (Some(0), &serde_json::json!([])),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -1031,13 +1018,235 @@ fn the_firmwares_own_keys_are_known() {
         "notes",
         "the firmware's list (db), in .platform: only distributions' kernels ask it",
     );
+    // Debian's kernels are built without CONFIG_SYSTEM_REVOCATION_LIST: seen to load a module by a key in db and
+    // in dbx.
     put("dbx");
     let (code, answer) = ask();
-    assert_eq!(code, Some(1), "{answer}");
-    says(&answer, "findings", "the signer's key has been revoked");
+    assert_eq!(
+        (code, &answer["unknown"]),
+        (Some(0), &serde_json::json!([])),
+        "{answer}"
+    );
     fs::remove_file(variables.join("dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f")).unwrap();
     put("MokIgnoreDB");
     assert_eq!(ask().0, Some(1));
+}
+
+const DB: &str = "sys/firmware/efi/efivars/db-d719b2cb-3d3a-4596-a3bc-dad00e67656f";
+const DBX: &str = "sys/firmware/efi/efivars/dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f";
+const MOKX: &str = "sys/firmware/efi/efivars/MokListXRT-605dab50-e046-4300-abb6-3dd810dd8b23";
+
+/// A machine with this kernel, whose firmware trusts the key of `m.ko`; also gives its list of it.
+fn with_kernel(work: &TempDir, kernel: &Linked) -> (PathBuf, Vec<u8>) {
+    let module = linked::module(VERMAGIC, "text");
+    fs::write(work.path().join("m.ko"), module).unwrap();
+    good(&modsig(work, &SIGN));
+    let x509 = modsig_tools::keys::certificate(&work.path().join("c.pem")).unwrap();
+    let list = [&[0; 4][..], &signature_list(&x509.to_der().unwrap())].concat();
+    let root = work.path().join("root");
+    record(
+        &root,
+        &[
+            ("proc/sys/kernel/osrelease", b"6.99.0-parts"),
+            ("proc/sys/kernel/modules_disabled", b"0"),
+            ("proc/sys/kernel/tainted", b"0"),
+            ("proc/keys", b""),
+            ("proc/cmdline", b"quiet"),
+            ("proc/modules", b""),
+            ("sys/module/module/parameters/sig_enforce", b"Y"),
+            (
+                "sys/kernel/security/lockdown",
+                b"none [integrity] confidentiality",
+            ),
+            (DB, &list),
+        ],
+    );
+    fs::create_dir_all(root.join("boot")).unwrap();
+    kernel.write(&root.join("boot/vmlinuz-6.99.0-parts"));
+    (root, list)
+}
+
+/// With the option, add_key_to_revocation_list() of certs/blacklist.c puts a certificate of dbx or MokListXRT into
+/// .blacklist, and verify_pkcs7_message_sig() asks that first. Without, it is an empty function of
+/// include/keys/system_keyring.h, and so is is_key_on_revocation_list().
+#[test]
+fn what_the_firmware_refuses_counts_where_the_kernel_has_a_list_for_it() {
+    let loads = (Some(0), true.into());
+    let refused = (Some(1), false.into());
+    let depends = (Some(1), Value::Null);
+    let work = set_up("p256");
+    for (revocation, printk, stripped, expected) in [
+        (true, true, false, &refused),
+        (true, true, true, &refused),
+        (true, false, false, &refused),
+        (false, true, false, &loads),
+        (false, true, true, &loads),
+        (false, false, false, &loads),
+        // Nothing in these tells one from the other.
+        (true, false, true, &depends),
+        (false, false, true, &depends),
+    ] {
+        let kernel = Linked {
+            builtin: vec![],
+            area: None,
+            revocation,
+            printk,
+            stripped,
+            ..Linked::default()
+        };
+        for refuses in [DBX, MOKX] {
+            let (root, list) = with_kernel(&work, &kernel);
+            let ask = |more: &[&str]| {
+                let (code, answer) = why(&work, &[&["--root", "root", "./m.ko"], more].concat());
+                ((code, answer["loads"].clone()), answer)
+            };
+            let verify = |of: &str| modsig(&work, &["verify", "--root", "root", of, "m.ko"]);
+            assert_eq!(ask(&[]).0, loads);
+            record(&root, &[(refuses, &list)]);
+            for (of, more) in [("--running", &[][..]), ("--next", &["--next"])] {
+                let (found, answer) = ask(more);
+                let what = format!("{kernel:?} {refuses} {of}: {answer}");
+                assert_eq!(&found, expected, "{what}");
+                let unknown = answer["unknown"].as_array().unwrap();
+                assert_eq!(unknown.len(), usize::from(expected == &depends), "{what}");
+                if expected == &depends {
+                    let verdict = answer["verdict"].as_str().unwrap();
+                    assert!(verdict.starts_with("MAY NOT LOAD on "), "{what}");
+                    assert_eq!(answer["error"], Value::Null, "{what}");
+                    says(&answer, "unknown", "refuses the certificates in dbx");
+                    says(&answer, "findings", "CONFIG_SYSTEM_REVOCATION_LIST");
+                }
+                if expected == &refused {
+                    assert_eq!(answer["error"], "EKEYREJECTED", "{what}");
+                    says(&answer, "findings", "the signer's key has been revoked");
+                }
+                // What may be refused is not good.
+                let output = verify(of);
+                assert_eq!(output.status.code(), expected.0, "{what} {output:?}");
+            }
+            // Cut short anywhere: no list, but no panic.
+            let sizes = [
+                0,
+                1,
+                4,
+                5,
+                20,
+                31,
+                32,
+                33,
+                47,
+                48,
+                49,
+                50,
+                200,
+                list.len() - 1,
+            ];
+            for size in sizes
+                .into_iter()
+                .filter(|_| revocation && printk && stripped)
+            {
+                record(&root, &[(refuses, &list[..size])]);
+                assert_eq!(ask(&[]).0, loads, "{size}");
+            }
+            fs::remove_file(root.join(refuses)).unwrap();
+        }
+    }
+}
+
+/// The kernel has read the firmware's lists as it was booted.
+#[test]
+fn what_is_not_in_the_keyring_of_refused_ones_is_not_refused() {
+    let work = set_up("p256");
+    let kernel = Linked {
+        area: None,
+        revocation: true,
+        stripped: true,
+        ..Linked::default()
+    };
+    let (root, list) = with_kernel(&work, &kernel);
+    let keys = |members: &str| {
+        format!(
+            "17605c5c I------     1 perm 0f0b0000     0     0 keyring   .blacklist: {members}\n"
+        )
+    };
+    let ask = |more: &[&str]| why(&work, &[&["--root", "root", "./m.ko"], more].concat());
+    record(
+        &root,
+        &[(DBX, &list), ("proc/keys", keys("empty").as_bytes())],
+    );
+    let (code, answer) = ask(&[]);
+    assert_eq!(code, Some(0), "{answer}");
+    // The next kernel finds it there.
+    let (code, answer) = ask(&["--next"]);
+    assert_eq!(
+        (code, &answer["loads"]),
+        (Some(1), &false.into()),
+        "{answer}"
+    );
+    // There is something in it, and nobody but the kernel can tell what: of this kernel, what is in dbx.
+    record(&root, &[("proc/keys", keys("1").as_bytes())]);
+    let (code, answer) = ask(&[]);
+    assert_eq!(
+        (code, &answer["loads"]),
+        (Some(1), &false.into()),
+        "{answer}"
+    );
+
+    // Another build of it runs, of which there is no image.
+    let banner = "Linux version 6.99.0-parts (somebody@somewhere) #2";
+    record(&root, &[("proc/version", banner.as_bytes())]);
+    let (code, answer) = ask(&[]);
+    assert_eq!(
+        (code, &answer["loads"]),
+        (Some(1), &Value::Null),
+        "{answer}"
+    );
+    record(&root, &[("proc/keys", keys("empty").as_bytes())]);
+    let (code, answer) = ask(&[]);
+    assert_eq!(code, Some(0), "{answer}");
+}
+
+/// What is refused for something else as well does not depend on it.
+#[test]
+fn what_is_refused_in_any_case_is_not_said_to_depend() {
+    let work = set_up("p256");
+    let kernel = Linked {
+        area: None,
+        printk: false,
+        stripped: true,
+        ..Linked::default()
+    };
+    let (root, list) = with_kernel(&work, &kernel);
+    record(&root, &[(DBX, &list)]);
+    fs::remove_file(root.join(DB)).unwrap();
+    let ask = || why(&work, &["--root", "root", "./m.ko"]).1;
+    // Revoked or unknown: EKEYREJECTED, for the kernel enforces signatures.
+    let answer = ask();
+    assert_eq!(answer["loads"], false, "{answer}");
+    assert_eq!(answer["error"], "EKEYREJECTED", "{answer}");
+    // Revoked, EKEYREJECTED; unknown, and locked down: EPERM.
+    record(&root, &[("sys/module/module/parameters/sig_enforce", b"N")]);
+    let answer = ask();
+    assert_eq!(answer["loads"], false, "{answer}");
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+    // One by a key that nobody refuses.
+    let (key, cert) = ("other.key", "other.pem");
+    let keygen = [
+        "keygen",
+        "--algorithm",
+        "p256",
+        "--key",
+        key,
+        "--cert",
+        cert,
+    ];
+    good(&modsig(&work, &keygen));
+    good(&modsig(
+        &work,
+        &["sign", "--key", key, "--cert", cert, "m.ko"],
+    ));
+    let answer = ask();
+    assert_eq!(answer["error"], "EPERM", "{answer}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod obstacles;
 mod signature;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use self::{
     obstacles::{unpacked, Asked, Obstacle, Obstacles},
-    signature::{bad_signature, trusted_by, unsigned},
+    signature::{bad_signature, perhaps_revoked, trusted_by, unsigned},
 };
 use crate::cli::{
     output::{self, Named},
@@ -358,14 +358,19 @@ fn explain(
 ) -> Result<Answer> {
     let file = &opened.file[..];
     let checked = scene.host.check(file, Flags::default());
-    if let Some(reason) = no_verdict(&checked.result) {
-        bail!(reason);
+    let lenient = scene.lenient.as_ref();
+    let lenient = lenient.map(|host| host.check(file, Flags::default()));
+    for checked in [&checked].into_iter().chain(&lenient) {
+        if let Some(reason) = no_verdict(&checked.result) {
+            bail!(reason);
+        }
     }
+    let lenient = lenient.filter(|lenient| lenient.result != checked.result);
     let mut answer = Answer {
         signer: checked.signer.as_ref().map(shown),
         ..Answer::default()
     };
-    verdict(&checked, &obstacles, scene, &mut answer);
+    verdict(&checked, lenient.as_ref(), &obstacles, scene, &mut answer);
     let mut is_final = false;
     let Obstacles {
         before_signature,
@@ -402,6 +407,7 @@ fn explain(
             answer.note(format!("its signature is good, and its key is trusted{by}"));
         }
         Err(Error::Unsigned) => unsigned(path, opened, scene, &mut answer),
+        Err(Error::Revoked) if lenient.is_some() => perhaps_revoked(path, scene, &mut answer),
         Err(error) => bad_signature(path, file, &checked, error, scene, &mut answer),
     }
     let signatures = strip(file).1;
@@ -436,8 +442,15 @@ fn sentence(loads: Option<bool>, about: &str, reason: &str, more: &str) -> Strin
     }
 }
 
-/// What the kernel makes of it.
-fn verdict(checked: &Checked<'_>, obstacles: &Obstacles, scene: &Scene, answer: &mut Answer) {
+/// What the kernel makes of it. `lenient` is what it makes of the signature if it is as [`Scene::lenient`], where
+/// that is something else.
+fn verdict(
+    checked: &Checked<'_>,
+    lenient: Option<&Checked<'_>>,
+    obstacles: &Obstacles,
+    scene: &Scene,
+    answer: &mut Answer,
+) {
     let all = || {
         obstacles
             .before_signature
@@ -445,38 +458,44 @@ fn verdict(checked: &Checked<'_>, obstacles: &Obstacles, scene: &Scene, answer: 
             .chain(&obstacles.after_signature)
     };
     let first = |some: &[Obstacle]| some.iter().find_map(|obstacle| obstacle.error);
-    let of_signature = |mode| outcome(checked, mode);
-    let outcomes: Vec<(Mode, &'static str)> = scene
-        .modes
-        .iter()
-        .map(|&mode| {
-            let signature = of_signature(mode);
-            let refused =
-                first(&obstacles.before_signature).or(match signature.starts_with("loads") {
-                    true => first(&obstacles.after_signature),
-                    false => None,
-                });
-            (mode, refused.unwrap_or(signature))
-        })
+    let outcome_in = |mode, checked: &Checked<'_>| {
+        let signature = outcome(checked, mode);
+        let refused = first(&obstacles.before_signature).or(match signature.starts_with("loads") {
+            true => first(&obstacles.after_signature),
+            false => None,
+        });
+        refused.unwrap_or(signature)
+    };
+    let modes = scene.modes.iter();
+    let outcomes: Vec<(Mode, &'static str)> = modes
+        .map(|&mode| (mode, outcome_in(mode, checked)))
         .collect();
     let is_refused = |(_, outcome): &&(Mode, &str)| !outcome.starts_with("loads");
     let refusing = outcomes.iter().filter(is_refused).count();
     let is_doubtful = all().any(|obstacle| obstacle.error.is_none());
-    let modes = outcomes.iter().map(|&(mode, outcome)| match is_doubtful {
-        true if outcome.starts_with("loads") => (mode, "may load"),
-        _ => (mode, outcome),
+    let or_else = |mode| lenient.map(|lenient| outcome_in(mode, lenient));
+    let may_load = |mode| or_else(mode).is_some_and(|outcome| outcome.starts_with("loads"));
+    let modes = outcomes.iter().map(|&(mode, outcome)| {
+        let is_open = match outcome.starts_with("loads") {
+            true => is_doubtful,
+            false => may_load(mode),
+        };
+        (mode, if is_open { "may load" } else { outcome })
     });
     answer.modes = modes.collect();
-    let is_for_its_key =
-        checked.result == Err(Error::NoKey) && all().all(|obstacle| obstacle.error.is_none());
+    let is_for_its_key = lenient.unwrap_or(checked).result == Err(Error::NoKey)
+        && all().all(|obstacle| obstacle.error.is_none());
     answer.loads = match refusing {
         0 if is_doubtful => None,
         0 => Some(true),
         _ if is_for_its_key && !scene.strangers.is_empty() => None,
+        _ if scene.modes.iter().any(|&mode| may_load(mode)) => None,
         some if some == outcomes.len() => Some(false),
         _ => None,
     };
-    let is_same = outcomes.windows(2).all(|two| two[0].1 == two[1].1);
+    let others = outcomes.iter().filter_map(|(mode, _)| or_else(*mode));
+    let all_outcomes = outcomes.iter().map(|(_, outcome)| *outcome).chain(others);
+    let is_same = all_outcomes.collect::<HashSet<_>>().len() == 1;
     let error = outcomes.first().filter(|one| is_same && is_refused(one));
     let error = error.filter(|_| answer.loads == Some(false));
     answer.error = error.map(|(_, error)| (*error).to_owned());

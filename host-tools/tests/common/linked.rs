@@ -25,6 +25,10 @@ pub struct Linked {
     pub curves: Vec<&'static str>,
     /// Drivers of the digests that are built in.
     pub digests: Vec<&'static str>,
+    /// `CONFIG_SYSTEM_REVOCATION_LIST`, with an empty list.
+    pub revocation: bool,
+    /// `CONFIG_PRINTK`.
+    pub printk: bool,
     pub stripped: bool,
     /// Takes modules by their hashes only.
     pub hashes_only: bool,
@@ -43,6 +47,8 @@ impl Default for Linked {
                 "sha512-generic",
                 "sha3-512-generic",
             ],
+            revocation: false,
+            printk: true,
             stripped: false,
             hashes_only: false,
         }
@@ -110,7 +116,12 @@ impl Linked {
         let banner = out.len();
         out.extend(b"Linux version 6.99.0-parts (nobody@nowhere) #1\0");
         out.extend([VERMAGIC.as_bytes(), b"\0"].concat());
-        out.extend(b"Loading compiled-in X.509 certificates\0");
+        if self.printk {
+            out.extend(b"Loading compiled-in X.509 certificates\0");
+        }
+        if self.printk && self.revocation {
+            out.extend(b"Loading compiled-in revocation X.509 certificates\0");
+        }
         for driver in &self.digests {
             out.extend([driver.as_bytes(), b"\0"].concat());
         }
@@ -131,6 +142,12 @@ impl Linked {
         align(&mut out, aligned(8));
         let first = self.builtin.first().map_or(0, Vec::len);
         out.extend((first as u64).to_le_bytes());
+        let mut revoked = 0;
+        if self.revocation {
+            align(&mut out, aligned(8));
+            revoked = out.len();
+            out.extend([0; 8]);
+        }
         if self.hashes_only {
             out.extend([&[0; 40][..], &MARK].concat());
         }
@@ -156,6 +173,10 @@ impl Linked {
             symbol("system_extra_cert_used", used, 0);
         }
         symbol("system_certificate_list_size", list_size, 0);
+        if self.revocation {
+            symbol("revocation_certificate_list", revoked, 0);
+            symbol("revocation_certificate_list_size", revoked, 0);
+        }
 
         let mut sections = vec![section(0, 0, 0, 0, 0, 0)];
         sections.push(section(0, 1, BASE + start as u64, start, end - start, 0));

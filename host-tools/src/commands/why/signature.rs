@@ -74,11 +74,7 @@ pub(super) fn bad_signature(
             answer.say(
                 "the signer's key has been revoked, which counts for more than that it is trusted",
             );
-            answer.advise(format!(
-                "get the module of a newer build, signed with another key: {}",
-                update(scene)
-            ));
-            answer.advise(sign_with_own(path));
+            revoked(path, scene, answer);
         }
         Error::Blacklisted => {
             answer
@@ -135,6 +131,21 @@ pub(super) fn bad_signature(
         answer.say("the signature below the last one is good");
         answer.remedies.insert(0, scene.reinstall(path));
     }
+}
+
+/// The signer is refused by the firmware or the machine's owner, and it is not known whether the kernel minds.
+pub(super) fn perhaps_revoked(path: &Path, scene: &Scene, answer: &mut Answer) {
+    answer.say("the firmware or the machine's owner refuses the signer's key (dbx, MokListX), and it is not known whether the kernel goes by that: only one with CONFIG_SYSTEM_REVOCATION_LIST does");
+    revoked(path, scene, answer);
+}
+
+/// What helps where a key is refused.
+fn revoked(path: &Path, scene: &Scene, answer: &mut Answer) {
+    answer.advise(format!(
+        "get the module of a newer build, signed with another key: {}",
+        update(scene)
+    ));
+    answer.advise(sign_with_own(path));
 }
 
 /// A command that brings newer modules.
