@@ -77,8 +77,8 @@ TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb test
 	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 distro-cloud-amd64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
-# Not run to their end yet (Documentation/secure-boot.md), so not in test-all.
-NEW := kernel-7.3-x86_64-hashes-integrity secure-boot-6.12 secure-boot-7.3
+# Not run to their end yet (Documentation/secure-boot.md, debian.md), so not in test-all.
+NEW := kernel-7.3-x86_64-hashes-integrity secure-boot-6.12 secure-boot-7.3 disk-cloud-amd64
 STEPS := $(TEST) $(TEST_ALL) $(NEW)
 
 step = @scripts/step $@
@@ -217,6 +217,9 @@ $(filter page-%,$(STEPS)): page-%: kernel-$$(call series,$$*)-$$(call arch,$$*)-
 $(filter distro-%,$(STEPS)): distro-%: downloads
 	$(step) -i $(harness) $(scripts) scripts/build/distro-kernel scripts/get -- \
 		sh -c 'scripts/build/distro-kernel $* && $(qemu) distro --quiet --flavour $*'
+$(filter disk-%,$(STEPS)): disk-%: downloads distro-$$*
+	$(step) -i $(tools) $(scripts) host-tools/debian scripts/build scripts/get scripts/test/disk Documentation/*.md -- \
+		scripts/test/disk $*
 no-keys: kernel-6.12-x86_64-no-keys
 	$(step) -i $(harness) scripts/test/no-keys -k 6.12-x86_64-no-keys -- scripts/test/no-keys
 
