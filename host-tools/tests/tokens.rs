@@ -17,7 +17,13 @@ use std::{
 };
 
 use common::*;
-use modsig_tools::{certificate::SignerIdForm, digest::digest_by_name, keys, signer::Signer};
+use modsig_tools::{
+    certificate::SignerIdForm,
+    digest::digest_by_name,
+    keys::{self, SigningKey},
+    signer::Signer,
+};
+use openssl::{pkey::PKey, x509::X509};
 use tempfile::TempDir;
 
 const PIN: &str = "87263541";
@@ -1072,6 +1078,13 @@ fn a_passphrase_that_others_may_read_is_remarked() {
     }
 }
 
+/// The key k.pem, and a certificate for it. Not by `keys::pair`, which hides the whole process.
+fn pair(work: &TempDir, certificate: &str) -> (SigningKey, X509) {
+    let key = PKey::private_key_from_pem(&read(work, "k.pem")).unwrap();
+    let certificate = X509::from_pem(&read(work, certificate)).unwrap();
+    (key.into(), certificate)
+}
+
 /// A certificate for the key k.pem, with these arguments of `openssl req`.
 fn certificate(work: &TempDir, name: &str, arguments: &[&str]) -> Signer {
     let request = [
@@ -1088,8 +1101,7 @@ fn certificate(work: &TempDir, name: &str, arguments: &[&str]) -> Signer {
         name,
     ];
     good(&run(work, "openssl", &[&request[..], arguments].concat()));
-    let path = |name: &str| work.path().join(name);
-    let (key, certificate) = keys::pair(&path("k.pem"), &path(name), None).unwrap();
+    let (key, certificate) = pair(work, name);
     let digest = digest_by_name("sha512").unwrap();
     Signer::new(key, &certificate, digest, SignerIdForm::IssuerAndSerial).unwrap()
 }
@@ -1190,9 +1202,8 @@ fn odd_certificates_are_remarked_and_sign() {
 #[test]
 fn a_signer_knows_what_it_has_signed() {
     let work = set_up("p256");
-    let path = |name: &str| work.path().join(name);
     let signer = |hash: &str, form| {
-        let (key, certificate) = keys::pair(&path("k.pem"), &path("c.pem"), None).unwrap();
+        let (key, certificate) = pair(&work, "c.pem");
         Signer::new(key, &certificate, digest_by_name(hash).unwrap(), form).unwrap()
     };
     let ours = signer("sha512", SignerIdForm::IssuerAndSerial);
@@ -1225,8 +1236,7 @@ fn a_signer_knows_what_it_has_signed() {
 #[test]
 fn a_signer_signs_digests_and_is_shared() {
     let work = set_up("rsa-2048");
-    let path = |name: &str| work.path().join(name);
-    let (key, certificate) = keys::pair(&path("k.pem"), &path("c.pem"), None).unwrap();
+    let (key, certificate) = pair(&work, "c.pem");
     let digest = digest_by_name("sha384").unwrap();
     let signer = Signer::new(key, &certificate, digest, SignerIdForm::IssuerAndSerial).unwrap();
     let whole = signer.message(MODULE).unwrap();
