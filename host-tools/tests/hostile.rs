@@ -57,13 +57,6 @@ fn as_alice(work: &TempDir, command: &[&str]) -> Output {
     run(work, "setpriv", &[&who[..], command].concat())
 }
 
-/// The program, where anybody can run it.
-fn program(work: &TempDir) -> String {
-    let program = work.path().join("modsig");
-    fs::copy(MODSIG, &program).unwrap();
-    program.to_str().unwrap().to_owned()
-}
-
 fn is_untouched(work: &TempDir) {
     let secret = work.path().join("secret");
     assert_eq!(fs::read_to_string(&secret).unwrap(), SECRET);
@@ -342,7 +335,7 @@ fn copies_belong_to_whoever_makes_them() {
     }
     fs::create_dir(work.path().join("hers")).unwrap();
     of_alice(&work, "hers");
-    let program = program(&work);
+    let program = copy_of(MODSIG, &work);
     let key = ["--key", "k.pem", "--cert", "c.pem"];
     let to = |what: &[&str], from: &str| {
         let command = [&[&*program, "sign"], what, &key, &[from]].concat();
@@ -350,9 +343,8 @@ fn copies_belong_to_whoever_makes_them() {
     };
     to(&["--dest-dir", "hers/signed"], "tree");
     to(&["--detached", "--dest-dir", "hers/detached"], "tree");
-    let sign_file = work.path().join("sign-file");
-    fs::copy(SIGN_FILE, &sign_file).unwrap();
-    let sign_file = [sign_file.to_str().unwrap(), "sha256", "k.pem", "c.pem"];
+    let sign_file = copy_of(SIGN_FILE, &work);
+    let sign_file = [&*sign_file, "sha256", "k.pem", "c.pem"];
     let copy = [&sign_file[..], &["tree/m.ko", "hers/copy.ko"]].concat();
     good(&as_alice(&work, &copy));
     for (path, mode) in [
@@ -422,7 +414,7 @@ fn an_owner_whom_the_namespace_does_not_know_is_no_failure() {
     of_alice(&work, "hers");
     fs::write(directory.join("m.ko"), MODULE).unwrap();
     fs::set_permissions(work.path().join("k.pem"), fs::Permissions::from_mode(0o644)).unwrap();
-    let program = program(&work);
+    let program = copy_of(MODSIG, &work);
     let sign = [&*program, "sign", "--key", "k.pem", "--cert", "c.pem"];
     let command = [&["unshare", "-U", "-r"], &sign[..], &["hers/m.ko"]].concat();
     good(&as_alice(&work, &command));

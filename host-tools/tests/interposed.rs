@@ -13,8 +13,8 @@ use tempfile::TempDir;
 /// A tree of somebody who is not root, with the programs in it.
 fn package() -> TempDir {
     let work = set_up("p256");
-    for (from, to) in [(MODSIG, "modsig"), (SIGN_FILE, "sign-file")] {
-        fs::copy(from, work.path().join(to)).unwrap();
+    for program in [MODSIG, SIGN_FILE] {
+        copy_of(program, &work);
     }
     fs::create_dir(work.path().join("state")).unwrap();
     fs::write(work.path().join("script"), "#!/bin/sh\necho hi\n").unwrap();

@@ -375,9 +375,8 @@ fn an_interrupt_ends_it_between_two_modules() {
 /// Runs a command in a shell, as a user that no other test has, whose processes can be counted.
 fn as_somebody_else(work: &TempDir, script: &str) -> std::process::Output {
     const WHO: &str = "54323";
-    let program = work.path().join("modsig");
-    if !program.exists() {
-        fs::copy(MODSIG, &program).unwrap();
+    if !work.path().join("modsig").exists() {
+        copy_of(MODSIG, work);
     }
     if !is_root() {
         return run(work, "bash", &["-c", script]);
@@ -507,16 +506,13 @@ fn as_somebody(work: &TempDir, arguments: &[&str]) -> std::process::Output {
     if !is_root() {
         return modsig(work, arguments);
     }
-    // The program has to be where anybody can run it.
-    let program = work.path().join("modsig");
-    fs::copy(MODSIG, &program).unwrap();
+    let program = copy_of(MODSIG, work);
     good(&run(work, "chown", &["-R", "65534:65534", "."]));
     let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    let program = [program.to_str().unwrap()];
     run(
         work,
         "setpriv",
-        &[&nobody[..], &program, arguments].concat(),
+        &[&nobody[..], &[&program], arguments].concat(),
     )
 }
 

@@ -92,14 +92,12 @@ fn a_directory_that_cannot_be_written_to_is_an_error() {
     for name in ["k.pem", "c.pem"] {
         fs::set_permissions(work.path().join(name), fs::Permissions::from_mode(0o644)).unwrap();
     }
-    // The program has to be where anybody can run it.
-    let program = work.path().join("modsig");
-    fs::copy(MODSIG, &program).unwrap();
+    let program = copy_of(MODSIG, &work);
     fs::set_permissions(work.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o555)).unwrap();
 
     let command = [
-        program.to_str().unwrap(),
+        &*program,
         "sign",
         "--key",
         "k.pem",

@@ -720,9 +720,7 @@ fn limited(spy: &Spy, work: &TempDir, memory: &str, swaps: &str) -> Output {
         format!("Filename Type Size Used Priority\n{swaps}"),
     )
     .unwrap();
-    // The program may be where only root comes to.
-    let program = work.path().join("modsig");
-    fs::copy(MODSIG, &program).unwrap();
+    let program = copy_of(MODSIG, work);
     let library = work.path().join("spy.so");
     fs::copy(spy.library(), &library).unwrap();
     for entry in walkdir::WalkDir::new(work.path()) {
@@ -746,7 +744,7 @@ fn limited(spy: &Spy, work: &TempDir, memory: &str, swaps: &str) -> Output {
         words.extend(["--inh-caps=-all", "--bounding-set=-all"]);
     }
     words.extend(["prlimit", &memlock]);
-    words.push(program.to_str().unwrap());
+    words.push(&program);
     let output = Command::new(words[0])
         .args(&words[1..])
         .args(SEAL)

@@ -1259,8 +1259,7 @@ fn the_environment_of_who_has_a_key_is_closed_to_its_user() {
     let encrypt = "pkey -aes256 -passout pass:secret -in k.pem -out e.pem";
     let encrypt: Vec<&str> = encrypt.split(' ').collect();
     good(&run(&work, "openssl", &encrypt));
-    let program = work.path().join("modsig");
-    fs::copy(MODSIG, &program).unwrap();
+    let program = copy_of(MODSIG, &work);
     let somebody = ["--reuid", "54325", "--regid", "54325", "--clear-groups"];
     let as_somebody = |program: &str, arguments: &[&str]| {
         let mut command = match is_root() {
@@ -1287,7 +1286,7 @@ fn the_environment_of_who_has_a_key_is_closed_to_its_user() {
         "-",
     ];
     // It waits for the list, with the key.
-    let mut child = as_somebody(program.to_str().unwrap(), &sign)
+    let mut child = as_somebody(&program, &sign)
         .env(keys::PIN_VARIABLE, "secret")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -94,6 +94,15 @@ pub fn run(work: &TempDir, program: &str, arguments: &[&str]) -> Output {
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
+/// Copies one of the programs into the directory: it may be where only root comes to. Not by this process:
+/// whatever another test starts meanwhile would have the copy open for writing, and such a file cannot
+/// be run.
+pub fn copy_of(program: &str, work: &TempDir) -> String {
+    good(&run(work, "cp", &["--preserve=mode", program, "."]));
+    let name = Path::new(program).file_name().unwrap();
+    work.path().join(name).to_str().unwrap().to_owned()
+}
+
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
