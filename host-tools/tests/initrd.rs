@@ -9,7 +9,6 @@ use std::{
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use common::*;
@@ -432,8 +431,7 @@ fn an_attackers_initramfs_costs_little() {
         ("many", "more than 131072 modules"),
         ("claims", "cut short"),
     ] {
-        let began = Instant::now();
-        let limited = "ulimit -v 1000000; exec \"$@\"";
+        let limited = "ulimit -v 1000000; ulimit -t 120; exec \"$@\"";
         let arguments = [
             "-c", limited, "sh", MODSIG, "verify", "--cert", "c.pem", "--initrd", name,
         ];
@@ -442,7 +440,6 @@ fn an_attackers_initramfs_costs_little() {
         assert!(said.contains(message), "{name}: {output:?}");
         assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
         assert!(!output.stdout.contains(&0x1b), "{output:?}");
-        assert!(began.elapsed() < Duration::from_secs(120), "{name}");
     }
 }
 
