@@ -1294,18 +1294,18 @@ fn the_environment_of_who_has_a_key_is_closed_to_its_user() {
         .unwrap();
     let pid = child.id();
     let end = Instant::now() + Duration::from_secs(30);
+    let is_modsig = || {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.unwrap().contains("modsig")
+    };
     for name in ["environ", "mem"] {
         let file = format!("/proc/{pid}/{name}");
-        // The program may still be setpriv, or at its beginning.
-        while as_somebody("cat", &[&file])
-            .output()
-            .unwrap()
-            .status
-            .success()
-            || !fs::read_to_string(format!("/proc/{pid}/comm"))
-                .unwrap()
-                .contains("modsig")
-        {
+        let can_be_read = || {
+            let output = as_somebody("cat", &[&file]).output();
+            output.unwrap().status.success()
+        };
+        // At first it is setpriv, which cannot be looked into either; and then modsig at its beginning.
+        while !is_modsig() || can_be_read() {
             assert!(Instant::now() < end, "{file} can be read");
             thread::sleep(Duration::from_millis(20));
         }
