@@ -228,7 +228,7 @@ crates: downloads
 	$(step) -i Cargo.toml Cargo.lock rust/Cargo.toml host-tools/Cargo.toml qemu/Cargo.toml deny.toml scripts/check/crates -- scripts/check/crates
 vendored:
 	$(step) -i $(tools) host-tools -- env CARGO_TARGET_DIR=$(cache)/vendored \
-		$(CARGO) test --quiet --locked -p modsig-tools --features vendored --test mldsa
+		$(CARGO) test --quiet --locked -p modsig-tools --features vendored --test tools mldsa::
 rust-1.85:
 	$(step) -i rust host-tools qemu Cargo.toml Cargo.lock scripts/test/rust-1.85 scripts/lib/apt.sh -- scripts/test/rust-1.85
 fuzz-check:
@@ -236,14 +236,14 @@ fuzz-check:
 fuzz-short: fuzz-check
 	$(step) -- scripts/tools/fuzz 12
 test-tools-large:
-	$(step) -i $(tools) host-tools -- $(CARGO) test --quiet --locked -p modsig-tools --test many -- --ignored a_hundred_thousand_modules
+	$(step) -i $(tools) host-tools -- $(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored many::a_hundred_thousand_modules
 images-7.3-arm64: kernel-7.3-arm64-permissive
 	$(step) -i $(tools) host-tools -k 7.3-arm64-permissive -- \
-		$(CARGO) test --quiet --locked -p modsig-tools --test images -- --ignored kernel_7_3
+		$(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored images::kernel_7_3
 # Other machines' kernels, as Debian ships them.
 images-debian:
 	$(step) -i $(tools) host-tools scripts/get -- \
-		$(CARGO) test --quiet --locked -p modsig-tools --test images -- --ignored debian
+		$(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored images::debian
 
 distro-kernel: setup ## build Debian's own kernel with modsig, and load Debian's own modules [FLAVOUR=amd64|arm64]
 	$(qemu) distro --flavour $(FLAVOUR)

@@ -3,9 +3,9 @@
 //! What is said at the end of each command's `--help`, and is sections of its manual page.
 //!
 //! A line that is not indented begins a section. Lines indented by 2 are text, or a word and, after
-//! two spaces, what it means; lines indented by more go on with that. Lines indented by 4 in "Examples" are commands, which `tests/help.rs`
-//! runs one after the other, in a directory that has what they name: key.pem, cert.pem,
-//! locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
+//! two spaces, what it means; lines indented by more go on with that. Lines indented by 4 in
+//! "Examples" are commands, which `tests/tools/help.rs` runs one after the other, in a directory that
+//! has what they name: key.pem, cert.pem, locked.pem (the same key, encrypted), passphrase, vendor.pem, revoked.pem, module.ko, list, and
 //! modules below modules/, all unsigned; vmlinuz, and official.ko, signed with a key that it trusts;
 //! vmlinux, modules.order and lib/ of a build with CONFIG_MODULE_SIG_RUST_HASHES; build/ with
 //! vmlinux and modules.order of one with CONFIG_SYSTEM_EXTRA_CERTIFICATE, and its modules below

@@ -2,8 +2,6 @@
 
 //! Modules that get another end in place (`--no-sync`): only where nothing can be left half done.
 
-mod common;
-
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -13,9 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
 use modsig_tools::files::{Found, Stamp};
 use tempfile::TempDir;
+
+use crate::common::*;
 
 const PAGE: usize = 4096;
 

@@ -2,12 +2,11 @@
 
 //! Keys in PKCS#12 files, which OpenSSL makes.
 
-mod common;
-
 use std::fs;
 
-use common::*;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// A key with its certificate and that of its issuer, in new.p12 with the ciphers of today, and in old.p12 with
 /// those of old; the passphrase is "secret".

@@ -3,13 +3,10 @@
 //! ML-DSA, which OpenSSL has from 3.5 on, against an implementation that is not OpenSSL's. Where
 //! OpenSSL does not have it, each test is about what a person is told instead.
 //!
-//! `cargo test -p modsig-tools --features vendored --test mldsa` has it anywhere.
-
-mod common;
+//! `cargo test -p modsig-tools --features vendored --test tools mldsa::` has it anywhere.
 
 use std::fs;
 
-use common::*;
 use modsig::verify::{check, trailer, Error, Flags, Hashes, KeyAlgorithm, Tree};
 use modsig_testing::ml_dsa::{self as other, Key};
 use modsig_tools::{
@@ -28,6 +25,8 @@ use openssl::{
     x509::X509,
 };
 use tempfile::TempDir;
+
+use crate::common::*;
 
 const ALGORITHMS: [KeyAlgorithm; 3] = [
     KeyAlgorithm::MlDsa44,

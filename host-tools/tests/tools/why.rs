@@ -3,10 +3,6 @@
 //! What `modsig why` says: about images, about a machine's recorded files, and in a booted guest,
 //! where Debian's kernel says what is true.
 
-mod common;
-#[path = "common/linked.rs"]
-mod linked;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -14,14 +10,18 @@ use std::{
     time::Duration,
 };
 
-use common::*;
-use linked::{Linked, VERMAGIC};
 use modsig_testing::{
     archive::Archive,
     vm::{self, Options},
 };
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::{
+    self,
+    linked::{self, Linked, VERMAGIC},
+    *,
+};
 
 /// As the kernel's Makefile names what these tests run on.
 fn host_arch() -> &'static str {

@@ -2,15 +2,13 @@
 
 //! The programs, run as a person runs them, against OpenSSL's own.
 
-mod common;
-
 use std::{
     fs,
     os::unix::fs::{symlink, PermissionsExt},
     process::Output,
 };
 
-use common::*;
+use crate::common::*;
 
 #[test]
 fn signs_what_it_verifies_and_strips_it_again() {

@@ -3,10 +3,6 @@
 //! `modsig seal`: what it writes into modules and vmlinux, what it refuses, and that nothing is
 //! left of its key.
 
-mod common;
-#[path = "common/linked.rs"]
-mod linked;
-#[path = "seal/spy.rs"]
 mod spy;
 
 use std::{
@@ -20,8 +16,6 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use common::*;
-use linked::{module, module_for, Linked, Places, VERMAGIC};
 use modsig::verify::trailer::{self, Kind};
 use modsig_tools::{
     compression::Compression,
@@ -30,8 +24,13 @@ use modsig_tools::{
     signer::strip,
 };
 use openssl::{pkey::PKey, x509::X509};
-use spy::{Spied, Spy};
 use tempfile::TempDir;
+
+use crate::common::{
+    linked::{module, module_for, Linked, Places, VERMAGIC},
+    *,
+};
+use spy::{Spied, Spy};
 
 const SEAL: [&str; 5] = ["seal", "--modules", "modules.order", "--vmlinux", "vmlinux"];
 const MODULES: usize = 5;

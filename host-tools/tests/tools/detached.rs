@@ -2,17 +2,16 @@
 
 //! Signing elsewhere: detached signatures, manifests, and what is let near a module.
 
-mod common;
-
 use std::{fs, path::Path, process::Output};
 
-use common::*;
 use modsig_tools::detached::Manifest;
 use openssl::{
     ecdsa::EcdsaSig,
     hash::{hash, MessageDigest},
 };
 use tempfile::TempDir;
+
+use crate::common::{self, *};
 
 const NAMES: [&str; 3] = ["a.ko", "kernel/b.ko", "kernel/drivers/c.ko"];
 

@@ -2,8 +2,6 @@
 
 //! What must never happen to a file: to be half-written, or to lose what is not its content.
 
-mod common;
-
 use std::{
     fs,
     os::unix::fs::{chown, MetadataExt, PermissionsExt},
@@ -13,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
 use modsig_tools::files::Found;
+
+use crate::common::*;
 
 /// A module that takes a while to write.
 fn large_module(size: usize) -> Vec<u8> {

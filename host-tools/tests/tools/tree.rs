@@ -2,15 +2,14 @@
 
 //! Against the kernel tree's own signer and test vectors, and the system's own modinfo.
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::*;
 use modsig::verify::{check, Flags};
 use modsig_tools::{message, platform::Host, signer};
 use openssl::x509::X509;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 const SERIES: [&str; 2] = ["6.12", "7.3"];
 

@@ -2,8 +2,6 @@
 
 //! What programs read of it (Documentation/json.md), dry runs, levels of packing, and what is said of links.
 
-mod common;
-
 use std::{
     ffi::OsStr,
     fs,
@@ -12,9 +10,10 @@ use std::{
     process::Output,
 };
 
-use common::*;
 use modsig_tools::compression::Compression;
 use serde_json::{json, Value};
+
+use crate::common::*;
 
 fn objects(output: &Output) -> Vec<Value> {
     let text = std::str::from_utf8(&output.stdout).unwrap();

@@ -2,8 +2,6 @@
 
 //! Many modules at once, with bad ones among them.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -15,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-use common::*;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 const SIGN_TREE: [&str; 6] = ["sign", "--key", "k.pem", "--cert", "c.pem", "tree"];
 const VERIFY_TREE: [&str; 4] = ["verify", "--cert", "c.pem", "tree"];

@@ -3,18 +3,17 @@
 //! Modules in an initramfs: as cpio, bsdcpio and the packers make it, and as lsinitramfs lists it; and in what
 //! nobody but an attacker makes.
 
-mod common;
-
 use std::{
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use common::*;
 use modsig_tools::initramfs::Initramfs;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// Runs a script of the shell in the directory.
 fn sh(work: &TempDir, script: &str) -> String {

@@ -16,7 +16,7 @@ use memchr::memmem;
 use openssl::base64;
 use tempfile::TempDir;
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seal/spy.c");
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/seal/spy.c");
 
 /// Bytes of a number that are searched for at a time: who has found so many has found something.
 const CHUNK: usize = 16;

@@ -3,8 +3,6 @@
 //! Trees that belong to somebody else, who plants links and swaps names, and directories in which
 //! something is other than it mostly is.
 
-mod common;
-
 use std::{
     ffi::CString,
     fs,
@@ -22,10 +20,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
 use modsig_tools::files::Found;
 use rustix::fs::{renameat_with, RenameFlags, CWD};
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// Whoever the tree belongs to: a user that no other test has.
 const ALICE: u32 = 54321;

@@ -2,14 +2,13 @@
 
 //! Compressed modules, held against the programs that Kbuild packs them with.
 
-mod common;
-
 use std::fs;
 
-use common::*;
 use modsig::verify::trailer;
 use modsig_tools::compression::Compression;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// Each with the arguments that Kbuild gives it.
 const PACKERS: [(Compression, &[&str]); 3] = [

@@ -4,11 +4,8 @@
 //!
 //! All are made by OpenSSL, which reads each of them.
 
-mod common;
-
 use std::{collections::BTreeMap, fs, path::Path};
 
-use common::*;
 use modsig::verify::{CertificateHash, Tree};
 use modsig_testing::{
     archive::Archive,
@@ -16,6 +13,8 @@ use modsig_testing::{
 };
 use modsig_tools::{keys, platform::Host};
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// Makes, in a shell, c-NAME.pem and k-NAME.pem.
 const MAKE: &str = r#"

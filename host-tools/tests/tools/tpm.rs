@@ -2,8 +2,6 @@
 
 //! Keys in a TPM. It is swtpm's; keys are made in it by OpenSSL's provider for TPMs and by tpm2-tools.
 
-mod common;
-
 use std::{
     fs,
     net::TcpListener,
@@ -12,9 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
 use modsig_tools::keys;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 const PASSWORD: &str = "not for the log";
 

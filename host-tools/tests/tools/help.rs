@@ -3,15 +3,12 @@
 //! What the programs say of themselves is true: the examples work, the manual pages are well
 //! formed, and the shells complete.
 
-mod common;
-#[path = "common/linked.rs"]
-mod linked;
-
 use std::{fs, path::Path, process::Command};
 
-use common::*;
 use modsig_tools::loader::Loadable;
 use tempfile::TempDir;
+
+use crate::common::{linked, *};
 
 fn help(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();

@@ -2,7 +2,7 @@
 
 //! Running the programs as a person does, each in a directory of its own.
 
-#![allow(dead_code)]
+pub mod linked;
 
 use std::{
     collections::BTreeMap,

@@ -2,11 +2,8 @@
 
 //! Signatures that AWS-LC makes: OpenSSL has to find each of them good.
 
-mod common;
-
 use std::collections::HashSet;
 
-use common::*;
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
     digest::{message_digest, verify_digest},
@@ -25,6 +22,8 @@ use openssl::{
 };
 
 use DigestAlgorithm::*;
+
+use crate::common::*;
 
 fn ec(curve: Nid) -> PKey<Private> {
     let group = EcGroup::from_curve_name(curve).unwrap();

@@ -3,8 +3,6 @@
 //! Keys and where their secrets come from: files, and tokens. The token is SoftHSM's, reached by
 //! OpenSSL's own PKCS#11 provider.
 
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -16,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
 use modsig_tools::{
     certificate::SignerIdForm,
     digest::digest_by_name,
@@ -25,6 +22,8 @@ use modsig_tools::{
 };
 use openssl::{pkey::PKey, x509::X509};
 use tempfile::TempDir;
+
+use crate::common::*;
 
 const PIN: &str = "87263541";
 const WRONG: &str = "19283746";

@@ -3,12 +3,11 @@
 //! What depends on how OpenSSL was set up: an error of its is no verdict on a module, and is told as what
 //! it is. And names, of signers and of algorithms.
 
-mod common;
-
 use std::{fs, process::Output};
 
-use common::*;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// What OpenSSL does where a policy forbids signatures over SHA-1, as RHEL's and Fedora's.
 const NO_SHA1: &str = r#"

@@ -3,8 +3,7 @@
 //! Trees of module hashes, held against ones that are made slowly from the definition; and what
 //! `modsig hashes` does to the files of a build.
 
-mod common;
-#[path = "../../rust/tests/common/merkle.rs"]
+#[path = "../../../rust/tests/common/merkle.rs"]
 mod slow;
 
 use std::{
@@ -17,7 +16,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
 use modsig::verify::trailer;
 use modsig_tools::{
     hashes::{leaf, position, Tree},
@@ -25,6 +23,8 @@ use modsig_tools::{
     signer::strip,
 };
 use tempfile::TempDir;
+
+use crate::common::*;
 
 fn tree(modules: &[Vec<u8>]) -> Tree {
     let leaves = modules.iter().enumerate();

@@ -4,8 +4,6 @@
 //! that are put together here from the kernel's own `certs/*.S`, as no configuration of the
 //! harness has them.
 
-mod common;
-
 use std::{
     ffi::OsStr,
     fs,
@@ -15,12 +13,13 @@ use std::{
     sync::OnceLock,
 };
 
-use common::*;
 use modsig::verify::merkle::{Root, MARK};
 use modsig_tools::image::{self, Area, Evidence, Image, List, Vmlinux};
 use openssl::x509::X509;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 fn keys() -> &'static Path {
     static KEYS: OnceLock<PathBuf> = OnceLock::new();

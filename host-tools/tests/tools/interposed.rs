@@ -3,12 +3,11 @@
 //! Under fakeroot and pseudo, which make a package's build believe that it is root's: libraries that
 //! take system calls for themselves, and have to know of every file.
 
-mod common;
-
 use std::{fs, os::unix::fs::PermissionsExt, process::Output};
 
-use common::*;
 use tempfile::TempDir;
+
+use crate::common::*;
 
 /// A tree of somebody who is not root, with the programs in it.
 fn package() -> TempDir {
