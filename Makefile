@@ -72,7 +72,7 @@ MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 
 TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb test-kbuild-7.3 \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all test-integrate-7.2 check-lint-7.2 check-off-7.2 check-lint-7.3 check-off-7.3 configurations-6.12 configurations-7.2 configurations-7.3 c-from-nothing \
 	boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
-	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 images-debian test-tools-large \
+	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 debian-kernels test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.2-x86_64 compare-7.2-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
 	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 distro-cloud-amd64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
@@ -240,10 +240,10 @@ test-tools-large:
 images-7.3-arm64: kernel-7.3-arm64-permissive
 	$(step) -i $(tools) host-tools -k 7.3-arm64-permissive -- \
 		$(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored images::kernel_7_3
-# Other machines' kernels, as Debian ships them.
-images-debian:
+# Kernels as Debian ships them: other machines' are read, and this machine's is booted.
+debian-kernels:
 	$(step) -i $(tools) host-tools scripts/get -- \
-		$(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored images::debian
+		$(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored images::debian why::debian
 
 distro-kernel: setup ## build Debian's own kernel with modsig, and load Debian's own modules [FLAVOUR=amd64|arm64]
 	$(qemu) distro --flavour $(FLAVOUR)

@@ -637,6 +637,7 @@ fn guest(states: &TempDir) -> String {
 }
 
 #[test]
+#[ignore = "boots a kernel of Debian's; why-reduced boots others"]
 fn debians_kernel_agrees() {
     let states = states();
     let console = guest(&states);
