@@ -627,11 +627,14 @@ fn the_reserved_area_holds_one_that_was_put_in_later() {
             ..USUAL
         };
         let trusted = ders_of(&[USUAL.key, USUAL.trusted].concat());
-        in_every_form(parts, |image| {
-            assert_eq!(of(image, List::Builtin), trusted);
-            assert_eq!(of(image, List::Extra), [[0u8; 0]; 0]);
-            assert_eq!(of(image, List::Revoked), ders("revoked.cert.pem"));
-        });
+        // One size on all machines; the others where one is put in.
+        if size == 4096 {
+            in_every_form(parts, |image| {
+                assert_eq!(of(image, List::Builtin), trusted);
+                assert_eq!(of(image, List::Extra), [[0u8; 0]; 0]);
+                assert_eq!(of(image, List::Revoked), ders("revoked.cert.pem"));
+            });
+        }
         for target in [X86, ARM64, RISCV64, PPC64LE] {
             let work = tempfile::tempdir().unwrap();
             let vmlinux = link(work.path(), parts, target);

@@ -335,7 +335,8 @@ fn a_full_disk_in_the_middle_of_a_tree_loses_nothing() {
 
 #[test]
 fn an_interrupt_ends_it_between_two_modules() {
-    let work = tree(20_000);
+    const COUNT: usize = 5_000;
+    let work = tree(COUNT);
     let child = Command::new(MODSIG)
         .args(SIGN_TREE)
         .current_dir(work.path())
@@ -362,9 +363,9 @@ fn an_interrupt_ends_it_between_two_modules() {
         .unwrap()
         .parse()
         .unwrap();
-    assert!((1..20_000).contains(&signed), "{signed}");
+    assert!((1..COUNT).contains(&signed), "{signed}");
     let verified = modsig(&work, &VERIFY_TREE);
-    let (good, unsigned) = (format!("{signed} good"), 20_000 - signed);
+    let (good, unsigned) = (format!("{signed} good"), COUNT - signed);
     assert_eq!(last_line(&verified), format!("{good}, {unsigned} unsigned"));
     for directory in fs::read_dir(work.path().join("tree")).unwrap() {
         no_left_overs(&directory.unwrap().path());
