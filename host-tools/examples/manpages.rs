@@ -94,6 +94,8 @@ fn page(name: &str, command: &Command, date: &str, others: &[&String]) -> Result
     for other in others {
         roff.text([bold(other.as_str()), roman("(1),")]);
     }
+    // Written by hand: man/modsig.7.
+    roff.text([bold("modsig"), roman("(7),")]);
     roff.text([bold("modprobe"), roman("(8),")]);
     roff.text([bold("dkms"), roman("(8)")]);
     roff.to_writer(&mut text)?;

@@ -201,28 +201,91 @@ fn the_manual_pages_are_well_formed() {
     pages.sort();
     assert_eq!(pages, expected);
     for page in &pages {
-        let output = run(&work, "mandoc", &["-T", "lint", "-W", "warning", page]);
-        let complaints = String::from_utf8_lossy(&output.stdout);
-        let complaints: Vec<_> = complaints
-            .lines()
-            // So it lists the values that an option can have.
-            .filter(|line| !line.contains("skipping paragraph macro: br"))
-            .collect();
-        assert!(complaints.is_empty(), "{complaints:?}");
-        let output = run(&work, "mandoc", &["-T", "utf8", page]);
-        good(&output);
-        // Bold and underlined letters are struck twice.
-        let text = String::from_utf8(output.stdout).unwrap();
-        let letters: Vec<_> = text.chars().collect();
-        let struck = |at: usize| letters.get(at + 1) == Some(&'\u{8}');
-        let plain = (0..letters.len()).filter(|&at| letters[at] != '\u{8}' && !struck(at));
-        let text: String = plain.map(|at| letters[at]).collect();
-        let headings = text.lines().filter(|line| !line.starts_with(' '));
-        let headings: Vec<_> = headings.filter(|line| !line.is_empty()).collect();
+        let headings = headings_of_well_formed(&work, page);
         for heading in ["SYNOPSIS", "OPTIONS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"] {
-            assert!(headings.contains(&heading), "{page}: {headings:?}");
+            assert!(
+                headings.iter().any(|one| one == heading),
+                "{page}: {headings:?}"
+            );
         }
     }
+}
+
+/// The headings of a manual page, of which mandoc has nothing to complain.
+fn headings_of_well_formed(work: &TempDir, page: &str) -> Vec<String> {
+    let output = run(work, "mandoc", &["-T", "lint", "-W", "warning", page]);
+    let complaints = String::from_utf8_lossy(&output.stdout);
+    let complaints: Vec<_> = complaints
+        .lines()
+        // So it lists the values that an option can have.
+        .filter(|line| !line.contains("skipping paragraph macro: br"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    let text = shown(work, page);
+    let headings = text.lines().filter(|line| !line.starts_with(' '));
+    headings
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A manual page as people see it.
+fn shown(work: &TempDir, page: &str) -> String {
+    let output = run(work, "mandoc", &["-T", "utf8", page]);
+    good(&output);
+    // Bold and underlined letters are struck twice.
+    let text = String::from_utf8(output.stdout).unwrap();
+    let letters: Vec<_> = text.chars().collect();
+    let struck = |at: usize| letters.get(at + 1) == Some(&'\u{8}');
+    let plain = (0..letters.len()).filter(|&at| letters[at] != '\u{8}' && !struck(at));
+    plain.map(|at| letters[at]).collect()
+}
+
+/// modsig(7) is written by hand: it names all that the commands say of themselves.
+#[test]
+fn the_page_on_concepts_names_all_commands_variables_files_and_statuses() {
+    let work = tempfile::tempdir().unwrap();
+    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/modsig.7");
+    fs::copy(written, work.path().join("modsig.7")).unwrap();
+    let headings = headings_of_well_formed(&work, "modsig.7");
+    for heading in [
+        "TRUST MODELS",
+        "FORMATS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "SEE ALSO",
+    ] {
+        assert!(headings.iter().any(|one| one == heading), "{headings:?}");
+    }
+    let text = shown(&work, "modsig.7");
+    let mut helps = vec![help(MODSIG, &["--help"]), help(SIGN_FILE, &["--help"])];
+    for name in subcommands() {
+        assert!(text.contains(&format!("modsig-{name}(1)")), "{name}");
+        helps.push(help(MODSIG, &[&name, "--help"]));
+    }
+    assert!(text.contains("modsig-sign-file(1)"));
+    let mut names = 0;
+    for help in &helps {
+        for title in ["Environment:", "Files:", "Exit status:"] {
+            for line in section(help, title) {
+                // What a line goes on with is indented more.
+                let Some((name, _)) = line.split_once("  ") else {
+                    continue;
+                };
+                if name.is_empty() {
+                    continue;
+                }
+                let name = name.replace("<module>", "MODULE");
+                let has = text
+                    .split_whitespace()
+                    .any(|word| word.trim_end_matches(',') == name);
+                assert!(has, "{name} is in a command's help, but not in modsig(7)");
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 30, "{names}");
 }
 
 /// Runs a shell in the directory with the completions; the words that it prints, in order.
