@@ -85,6 +85,8 @@ step = @scripts/step $@
 # What steps depend on, beside the kernels that are named: the verifier, the tools, the harness.
 verifier := rust/modsig rust/Cargo.toml Cargo.toml Cargo.lock
 tools := $(verifier) host-tools/src host-tools/Cargo.toml
+package := debian host-tools/hooks host-tools/man host-tools/examples scripts/build/deb scripts/build/install \
+	scripts/lib/compiled_in.py Documentation/*.md
 harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/get/firmware scripts/lib/apt.sh
 scripts := scripts/lib scripts/integrate rust/patches
 # Those that tests by cargo look into.
@@ -174,7 +176,7 @@ test-hashes: kernel-6.12-x86_64-hashes
 test-dkms: kernel-6.12-x86_64-permissive
 	$(step) -i $(harness) $(scripts) scripts/test/dkms scripts/build/page-bin -k 6.12-x86_64-permissive -- scripts/test/dkms
 test-deb: downloads
-	$(step) -i $(tools) host-tools/debian host-tools/examples scripts/build/deb scripts/test/deb scripts/lib/apt.sh Documentation/*.md -- \
+	$(step) -i $(tools) $(package) scripts/test/deb scripts/lib/apt.sh -- \
 		scripts/test/deb
 
 # The boots of the kernels that "make test" builds, and with "all" those of the full matrix.
@@ -218,7 +220,7 @@ $(filter distro-%,$(STEPS)): distro-%: downloads
 	$(step) -i $(harness) $(scripts) scripts/build/distro-kernel scripts/get -- \
 		sh -c 'scripts/build/distro-kernel $* && $(qemu) distro --quiet --flavour $*'
 $(filter disk-%,$(STEPS)): disk-%: downloads distro-$$*
-	$(step) -i $(tools) $(scripts) host-tools/debian scripts/build scripts/get scripts/test/disk Documentation/*.md -- \
+	$(step) -i $(tools) $(package) $(scripts) scripts/build scripts/get scripts/test/disk -- \
 		scripts/test/disk $*
 no-keys: kernel-6.12-x86_64-no-keys
 	$(step) -i $(harness) scripts/test/no-keys -k 6.12-x86_64-no-keys -- scripts/test/no-keys
@@ -274,8 +276,11 @@ miri: ## run the verifier's tests under Miri (wants a nightly toolchain)
 instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmemleak, injected failures [ARCH=] [KERNEL=]
 	$(qemu) instruments --arch $(ARCH) --kernel $(KERNEL)
 
-deb: setup ## make a Debian package of the host tool, in build
+deb: ## make a Debian package of the host tool, in build
 	scripts/build/deb
+
+install: ## install the host tool below DESTDIR=
+	scripts/build/install "$(DESTDIR)"
 
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
@@ -289,5 +294,5 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup packages demo test test-all kernels $(STEPS) distro-kernel compare differ bench report fuzz asan miri instruments deb integrate \
+.PHONY: help setup packages demo test test-all kernels $(STEPS) distro-kernel compare differ bench report fuzz asan miri instruments deb install integrate \
 	deintegrate clean distclean

@@ -49,3 +49,10 @@ build_host_tools() {
 	bin=$("$cargo" metadata --format-version 1 --no-deps --manifest-path "$top/Cargo.toml" |
 		python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug
 }
+
+# copy_sources DIRECTORY: copies the files of this checkout there, changed and new ones too, as new files.
+copy_sources() {
+	(cd "$top" && git ls-files -z --cached --others --exclude-standard |
+		xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' - |
+		tar --null -T - -c) | tar -C "$1" -xm
+}
