@@ -176,7 +176,7 @@ test-hashes: kernel-6.12-x86_64-hashes
 test-dkms: kernel-6.12-x86_64-permissive
 	$(step) -i $(harness) $(scripts) scripts/test/dkms scripts/build/page-bin -k 6.12-x86_64-permissive -- scripts/test/dkms
 test-deb: downloads
-	$(step) -i $(tools) $(package) scripts/test/deb scripts/lib/apt.sh -- \
+	$(step) -i $(tools) $(package) scripts/test/deb scripts/lib/apt.sh scripts/lib/transcript.py README.md -- \
 		scripts/test/deb
 
 # The boots of the kernels that "make test" builds, and with "all" those of the full matrix.
