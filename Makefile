@@ -279,6 +279,9 @@ instruments: setup ## the verifier in a kernel with KASAN, UBSAN, lockdep, kmeml
 deb: ## make a Debian package of the host tool, in build
 	scripts/build/deb
 
+rpm: ## make an RPM of the host tool, in build
+	scripts/build/rpm
+
 install: ## install the host tool below DESTDIR=
 	scripts/build/install "$(DESTDIR)"
 
@@ -294,5 +297,5 @@ clean: ## remove generated files, test keys included
 distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
-.PHONY: help setup packages demo test test-all kernels $(STEPS) distro-kernel compare differ bench report fuzz asan miri instruments deb install integrate \
+.PHONY: help setup packages demo test test-all kernels $(STEPS) distro-kernel compare differ bench report fuzz asan miri instruments deb rpm install integrate \
 	deintegrate clean distclean
