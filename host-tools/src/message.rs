@@ -178,6 +178,7 @@ pub fn trailer_of(kind: Kind, message_len: u32) -> Vec<u8> {
     let id = match kind {
         Kind::Pkcs7 => trailer::ID_PKCS7,
         Kind::Merkle => trailer::ID_MERKLE,
+        Kind::Release => trailer::ID_RELEASE,
     };
     let mut out = vec![0, 0, id, 0, 0, 0, 0, 0];
     out.extend(message_len.to_be_bytes());

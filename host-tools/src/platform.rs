@@ -211,7 +211,7 @@ fn find<'k>(
 }
 
 impl Hashes for Host {
-    type Hash = (DigestAlgorithm, MessageDigest);
+    type Hash = MessageDigest;
 
     fn root(&self) -> Option<merkle::Root> {
         self.root
@@ -229,22 +229,22 @@ impl Hashes for Host {
         if self.left_out.contains(&algorithm) {
             return Ok(None);
         }
-        Ok(message_digest(algorithm).map(|digest| (algorithm, digest)))
+        Ok(message_digest(algorithm))
     }
 
     fn digest(
         &self,
-        &(algorithm, digest): &Self::Hash,
+        algorithm: &Self::Hash,
         parts: &[&[u8]],
-    ) -> Result<Digest, PlatformError> {
-        let mut hasher = Hasher::new(digest).map_err(openssl_error)?;
+        digest: &mut Digest,
+    ) -> Result<(), PlatformError> {
+        let mut hasher = Hasher::new(*algorithm).map_err(openssl_error)?;
         for part in parts {
             hasher.update(part).map_err(openssl_error)?;
         }
         let octets = hasher.finish().map_err(openssl_error)?;
-        let mut buffer = [0; Digest::MAX];
-        buffer[..octets.len()].copy_from_slice(&octets);
-        Ok(Digest::new(algorithm, buffer))
+        digest.buffer()[..octets.len()].copy_from_slice(&octets);
+        Ok(())
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {

@@ -326,6 +326,10 @@ fn every_reason_has_its_class() {
                 VersionMismatch(0),
                 RevocationList(0),
                 EmbeddedContent,
+                ReleaseTruncated {
+                    expected: 9,
+                    octets: 0,
+                },
             ],
         ),
         (
@@ -339,6 +343,12 @@ fn every_reason_has_its_class() {
                 TooManyCertificates,
                 TooManySigners,
                 MixedSignedAttributes,
+                ReleaseVersion(2),
+                ReleaseEmpty,
+                ReleasePosition {
+                    position: 1,
+                    size: 1,
+                },
             ],
         ),
         (Class::TooLarge, &[TooLarge]),

@@ -48,10 +48,9 @@ impl Hashes for Kernel {
         Ok(self.has_sha256.then_some(()))
     }
 
-    fn digest(&self, (): &(), parts: &[&[u8]]) -> Result<Digest, PlatformError> {
-        let mut octets = [0; Digest::MAX];
-        octets[..32].copy_from_slice(&Sha256::digest(parts.concat()));
-        Ok(Digest::new(DigestAlgorithm::Sha256, octets))
+    fn digest(&self, (): &(), parts: &[&[u8]], digest: &mut Digest) -> Result<(), PlatformError> {
+        digest.buffer()[..32].copy_from_slice(&Sha256::digest(parts.concat()));
+        Ok(())
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {

@@ -230,7 +230,8 @@ impl Build<'_> {
             }) => (content, Some(message)),
             // Seen below.
             Ok(Split {
-                kind: Kind::Pkcs7, ..
+                kind: Kind::Pkcs7 | Kind::Release,
+                ..
             }) => (&opened.file[..], None),
             Err(unsplit) if unsplit.error == NotTaken::Unsigned => (&opened.file[..], None),
             Err(unsplit) => bail!("{}; build it again", unsplit.error),

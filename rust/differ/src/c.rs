@@ -358,12 +358,15 @@ impl Hashes for Session<'_> {
         Ok(is_there.then_some(algorithm))
     }
 
-    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
-        let all = parts.concat();
-        let digest = world::digest(hash.name(), &all, hash.size());
-        let mut octets = [0; Digest::MAX];
-        octets[..digest.len()].copy_from_slice(&digest);
-        Ok(Digest::new(*hash, octets))
+    fn digest(
+        &self,
+        hash: &Self::Hash,
+        parts: &[&[u8]],
+        digest: &mut Digest,
+    ) -> Result<(), PlatformError> {
+        let octets = world::digest(hash.name(), &parts.concat(), hash.size());
+        digest.buffer()[..octets.len()].copy_from_slice(&octets);
+        Ok(())
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {

@@ -15,11 +15,10 @@ use crate::verify::{Blacklist, Digest, DigestAlgorithm, PlatformError};
 ///
 /// # Invariants
 ///
-/// `tfm` is a transform of `crypto_alloc_shash()` that was not yet freed, and its digests have
-/// `algorithm.size()` bytes.
+/// `tfm` is a transform of `crypto_alloc_shash()` that was not yet freed, and its digests have no more
+/// than [`Digest::MAX`] bytes.
 pub(crate) struct Shash {
     tfm: NonNull<bindings::crypto_shash>,
-    algorithm: DigestAlgorithm,
 }
 
 impl Shash {
@@ -29,14 +28,16 @@ impl Shash {
         let tfm = unsafe { bindings::crypto_alloc_shash(c_string(algorithm.c_name()), 0, 0) };
         match errno::from_ptr(tfm) {
             // INVARIANT: just allocated; the crypto API's name of an algorithm fixes the size.
-            Ok(tfm) => Ok(Some(Shash { tfm, algorithm })),
+            Ok(tfm) => Ok(Some(Shash { tfm })),
             Err(PlatformError(errno::ENOENT)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Digests these parts, one behind the other; each has at most `u32::MAX` bytes.
-    pub(super) fn digest(&self, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+    /// Digests these parts, one behind the other; each has at most `u32::MAX` bytes. `digest` is
+    /// of the same algorithm.
+    #[inline(never)]
+    pub(super) fn digest(&self, parts: &[&[u8]], digest: &mut Digest) -> Result<(), PlatformError> {
         let mut state = State::<MAX_STATE>::new(self)?;
         state.init()?;
         // The last part ends it; no part at all is as good as an empty one.
@@ -47,9 +48,7 @@ impl Shash {
         for part in others {
             state.update(part)?;
         }
-        let mut digest = Digest::new(self.algorithm, [0; Digest::MAX]);
-        state.finish(last, digest.buffer())?;
-        Ok(digest)
+        state.finish(last, digest.buffer())
     }
 
     /// Whether a digest under way is small enough for [`Self::digest_twice`].
@@ -66,14 +65,16 @@ impl Shash {
     }
 
     /// Digests `start`, and puts into `both` the digest of `start` with `end` behind it, in one pass.
+    /// `digest` is of the same algorithm.
     /// Only for a small one, so that it takes no more of the stack than [`Self::digest`].
     #[inline(never)]
     pub(super) fn digest_twice(
         &self,
         start: &[u8],
         end: &[u8],
+        digest: &mut Digest,
         both: &mut Option<Digest>,
-    ) -> Result<Digest, PlatformError> {
+    ) -> Result<(), PlatformError> {
         if !self.is_small() {
             return Err(PlatformError(errno::ENOPKG));
         }
@@ -86,15 +87,13 @@ impl Shash {
         errno::from_int(unsafe {
             bindings::crypto_shash_export(state.desc(), aside.as_mut_ptr().cast())
         })?;
-        let mut first = Digest::new(self.algorithm, [0; Digest::MAX]);
-        state.finish(&[], first.buffer())?;
+        state.finish(&[], digest.buffer())?;
         // SAFETY: `aside` is what was exported of a state of the same `tfm`.
         errno::from_int(unsafe {
             bindings::crypto_shash_import(state.desc(), aside.as_ptr().cast())
         })?;
-        let both = both.insert(first);
-        state.finish(end, both.buffer())?;
-        Ok(first)
+        let both = both.insert(*digest);
+        state.finish(end, both.buffer())
     }
 }
 

@@ -54,22 +54,26 @@ impl Hashes for Kernel {
         hash::Shash::new(algorithm)
     }
 
-    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
-        hash.digest(parts)
+    fn digest(
+        &self,
+        hash: &Self::Hash,
+        parts: &[&[u8]],
+        digest: &mut Digest,
+    ) -> Result<(), PlatformError> {
+        hash.digest(parts, digest)
     }
 
-    // Inlined, so that the digest is not copied on the stack once more.
-    #[inline(always)]
     fn digest_twice(
         &self,
         hash: &Self::Hash,
         start: &[u8],
         end: Option<&[u8]>,
+        digest: &mut Digest,
         both: &mut Option<Digest>,
-    ) -> Result<Digest, PlatformError> {
+    ) -> Result<(), PlatformError> {
         match end {
-            Some(end) if hash.is_small() => hash.digest_twice(start, end, both),
-            _ => hash.digest(&[start]),
+            Some(end) if hash.is_small() => hash.digest_twice(start, end, digest, both),
+            _ => hash.digest(&[start], digest),
         }
     }
 

@@ -338,7 +338,11 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     #[inline(always)]
     fn digest(&self, algorithm: DigestAlgorithm, octets: &[u8]) -> Result<Option<Digest>, Error> {
         match self.platform.hash(algorithm)? {
-            Some(hash) => Ok(Some(self.platform.digest(&hash, &[octets])?)),
+            Some(hash) => {
+                let mut digest = Digest::zero(algorithm);
+                self.platform.digest(&hash, &[octets], &mut digest)?;
+                Ok(Some(digest))
+            }
             None => Ok(None),
         }
     }

@@ -6,8 +6,8 @@ use core::fmt;
 
 /// A reason for which a file is not a module with a good signature.
 ///
-/// Offsets are in bytes from the start of the signature message, so that a person can find the
-/// place with `openssl asn1parse`.
+/// Offsets are in bytes from the start of the CMS message, so that a person can find the place with
+/// `openssl asn1parse`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The file does not end in the marker.
@@ -163,6 +163,25 @@ pub enum Error {
     /// The proof does not lead from this module to the kernel's root.
     BadProof,
 
+    /// The signature for a release is of a version that is not known.
+    ReleaseVersion(u8),
+    /// The signature for a release ends before its CMS message starts.
+    ReleaseTruncated {
+        /// Bytes that are in front of a CMS message, as far as could be read.
+        expected: u32,
+        /// Bytes of the signature.
+        octets: usize,
+    },
+    /// The release has no modules.
+    ReleaseEmpty,
+    /// The release has no module at this position.
+    ReleasePosition {
+        /// The position, counted from 0.
+        position: u32,
+        /// Modules of the release.
+        size: u32,
+    },
+
     /// The platform failed in a way that says nothing of the module (for example out of memory).
     Platform(i32),
 }
@@ -230,7 +249,8 @@ impl Error {
             | Error::LongSignerId(_)
             | Error::VersionMismatch(_)
             | Error::RevocationList(_)
-            | Error::EmbeddedContent => Class::BadMessage,
+            | Error::EmbeddedContent
+            | Error::ReleaseTruncated { .. } => Class::BadMessage,
 
             Error::EmptySignerId(_)
             | Error::NotSignedData
@@ -239,7 +259,10 @@ impl Error {
             | Error::CertificateAlgorithms(_)
             | Error::TooManyCertificates
             | Error::TooManySigners
-            | Error::MixedSignedAttributes => Class::Invalid,
+            | Error::MixedSignedAttributes
+            | Error::ReleaseVersion(_)
+            | Error::ReleaseEmpty
+            | Error::ReleasePosition { .. } => Class::Invalid,
 
             Error::TooLarge => Class::TooLarge,
             Error::LongMessage => Class::MessageSize,
@@ -374,6 +397,17 @@ impl fmt::Display for Error {
             Error::ProofDigest => f.write_str("the digest of proofs is not built in"),
             Error::BadProof => {
                 f.write_str("proof does not match: altered after the build, or built for a different kernel?")
+            }
+            Error::ReleaseVersion(version) => {
+                write!(f, "release signatures of version {version} are not supported by this kernel")
+            }
+            Error::ReleaseTruncated { expected, octets } => write!(
+                f,
+                "release signature of {octets} bytes, its proof alone takes {expected}"
+            ),
+            Error::ReleaseEmpty => f.write_str("the signature is for a release without modules"),
+            Error::ReleasePosition { position, size } => {
+                write!(f, "proof for position {position} of a release of {size} modules")
             }
             Error::Platform(code) => write!(f, "check could not be completed (error {code})"),
         }

@@ -9,7 +9,7 @@
 //! Bit `i` of the position says on which side of the sibling the node at level `i` stands: 0 is
 //! left. As the first byte tells leaves from nodes, no node can be passed off as a module.
 
-use super::{DigestAlgorithm, Error, Hashes};
+use super::{Digest, DigestAlgorithm, Error, Hashes, PlatformError};
 
 /// Bytes of a hash.
 pub const HASH_SIZE: usize = 32;
@@ -79,19 +79,44 @@ pub fn check<P: Hashes>(
         return Err(Error::ProofDigest);
     };
 
-    let mut node = platform.digest(&sha256, &[LEAF, &position.to_be_bytes(), content])?;
-    let mut way = position;
-    for sibling in siblings.chunks_exact(HASH_SIZE) {
-        let (left, right) = match way & 1 {
-            0 => (node.as_bytes(), sibling),
-            _ => (sibling, node.as_bytes()),
-        };
-        node = platform.digest(&sha256, &[NODE, left, right])?;
-        way >>= 1;
-    }
+    let mut node = Digest::zero(DigestAlgorithm::Sha256);
+    let parts = [LEAF, &position.to_be_bytes(), content];
+    platform.digest(&sha256, &parts, &mut node)?;
+    climb(
+        platform,
+        &sha256,
+        NODE,
+        &mut node,
+        position.into(),
+        siblings,
+    )?;
     if node.as_bytes() == root.hash {
         Ok(())
     } else {
         Err(Error::BadProof)
     }
+}
+
+/// Goes from a node to the one that these siblings lead to, [`HASH_SIZE`] bytes each; `prefix` is in
+/// front of a node's children when they are digested. A bit of `sides` for each sibling, the lowest for
+/// the first, says on which side it stands: 0 is right, 1 is left.
+#[inline(always)]
+pub(super) fn climb<P: Hashes>(
+    platform: &P,
+    sha256: &P::Hash,
+    prefix: &[u8],
+    node: &mut Digest,
+    mut sides: u64,
+    siblings: &[u8],
+) -> Result<(), PlatformError> {
+    for sibling in siblings.chunks_exact(HASH_SIZE) {
+        let own = *node;
+        let (left, right) = match sides & 1 {
+            0 => (own.as_bytes(), sibling),
+            _ => (sibling, own.as_bytes()),
+        };
+        platform.digest(sha256, &[prefix, left, right], node)?;
+        sides >>= 1;
+    }
+    Ok(())
 }

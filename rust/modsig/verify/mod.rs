@@ -11,6 +11,9 @@
 //!
 //! or, without a key, [`trailer::split`] -> [`merkle::check`] -> [`policy::decide`].
 //!
+//! A signature for a release goes the first way, with [`release::parse`] in front of [`cms::parse`]: what
+//! is signed is then the head of the tree that the module is in, not the module.
+//!
 //! A kernel without keys calls [`check_by_hash`] in place of [`check`]; nothing of the first way is
 //! in it then.
 
@@ -21,10 +24,12 @@ mod chain;
 pub mod cms;
 pub mod der;
 pub mod error;
+pub mod memo;
 pub mod merkle;
 mod name;
 mod oid;
 pub mod policy;
+pub mod release;
 mod signers;
 pub mod time;
 pub mod trailer;
@@ -39,7 +44,7 @@ pub use self::{
 
 use self::{
     chain::Chain,
-    signers::Signers,
+    signers::{Content, Signers},
     trailer::{Kind, Split, Unsplit},
 };
 
@@ -159,6 +164,11 @@ impl Digest {
         Digest { octets, algorithm }
     }
 
+    /// One that is not made yet.
+    pub fn zero(algorithm: DigestAlgorithm) -> Self {
+        Digest::new(algorithm, [0; Self::MAX])
+    }
+
     /// The buffer, for a digest of the same algorithm to be written to.
     pub fn buffer(&mut self) -> &mut [u8; Self::MAX] {
         &mut self.octets
@@ -217,8 +227,16 @@ pub trait Hashes {
     /// Readies a digest algorithm; `None` if this platform does not have it.
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError>;
 
-    /// Digests these parts, one behind the other; at most `u32::MAX` bytes each.
-    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError>;
+    /// Digests these parts, one behind the other; at most `u32::MAX` bytes each. What is in `digest`, which
+    /// is of the same algorithm, counts only if there was no error.
+    ///
+    /// Not returned, for it would be on the stack twice, and a kernel's is small.
+    fn digest(
+        &self,
+        hash: &Self::Hash,
+        parts: &[&[u8]],
+        digest: &mut Digest,
+    ) -> Result<(), PlatformError>;
 
     /// Digests `start`. If there is an `end`, and the same pass can digest `start` with that behind it,
     /// that is put into `both`; else `both` stays as it is.
@@ -227,10 +245,11 @@ pub trait Hashes {
         hash: &Self::Hash,
         start: &[u8],
         end: Option<&[u8]>,
+        digest: &mut Digest,
         both: &mut Option<Digest>,
-    ) -> Result<Digest, PlatformError> {
+    ) -> Result<(), PlatformError> {
         let _ = (end, both);
-        self.digest(hash, &[start])
+        self.digest(hash, &[start], digest)
     }
 
     /// Whether a digest is on the list of refused ones.
@@ -241,6 +260,11 @@ pub trait Hashes {
 pub trait Platform: Hashes {
     /// A key that was found.
     type Key;
+
+    /// Whether signatures for a release count; if not, they are of an unknown kind.
+    fn releases(&self) -> bool {
+        false
+    }
 
     /// Looks for a key that is filed under the first identifier (either of its two), and, if a
     /// second one is given, has that as its SubjectKeyIdentifier. Without a first one, the second
@@ -258,6 +282,16 @@ pub trait Platform: Hashes {
         key: &Self::Key,
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError>;
+
+    /// Whether this key made this signature, which is over the head of a release: other modules have
+    /// the same one, so a platform may remember a good one, with [`memo::verify`].
+    fn verify_release(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        self.verify(key, signature)
+    }
 
     /// Whether this public key, which is out of the message, made this signature.
     fn verify_with(
@@ -284,16 +318,20 @@ pub struct Checked<'a> {
 #[inline(always)]
 pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Checked<'a> {
     let root = platform.root();
-    let known: &[Kind] = match root {
-        Some(_) => &[Kind::Pkcs7, Kind::Merkle],
-        None => &[Kind::Pkcs7],
+    let known: &[Kind] = match (root, platform.releases()) {
+        (Some(_), true) => &[Kind::Pkcs7, Kind::Merkle, Kind::Release],
+        (Some(_), false) => &[Kind::Pkcs7, Kind::Merkle],
+        (None, true) => &[Kind::Pkcs7, Kind::Release],
+        (None, false) => &[Kind::Pkcs7],
     };
     let mut checked = Checked::nothing();
     match split(file, flags, known) {
         Ok(split) => {
             checked.module_len = split.content.len();
             checked.result = match split.kind {
-                Kind::Pkcs7 => check_message(platform, file, &split, &mut checked.signer),
+                Kind::Pkcs7 | Kind::Release => {
+                    check_message(platform, file, &split, &mut checked.signer)
+                }
                 Kind::Merkle => check_proof(platform, file, &split, root),
             };
         }
@@ -369,7 +407,7 @@ fn check_proof<P: Hashes>(
     is_not_blacklisted(platform, file, None, &mut None)
 }
 
-/// Checks a module's signature message; leaves in `signer` at whom the verdict was reached: if it
+/// Checks a module's signature message, or that of its release; leaves in `signer` at whom the verdict was reached: if it
 /// is good, the (last) one that a trusted key stands for.
 ///
 /// Never inlined, as are others below it: an unsigned module needs none of their stack, and each is
@@ -382,7 +420,14 @@ fn check_message<'a, P: Platform>(
     signer: &mut Option<SignerInfo<'a>>,
 ) -> Result<(), Error> {
     let tree = platform.tree();
-    let parsed = cms::parse(split.message, tree);
+    let (message, proof) = match split.kind {
+        Kind::Release if platform.releases() => {
+            let release = release::parse(split.message)?;
+            (release.message, Some(release.proof))
+        }
+        _ => (split.message, None),
+    };
+    let parsed = cms::parse(message, tree);
     // Not moved out of it: there is one of each on the stack.
     let message = match &parsed {
         Ok(message) => message,
@@ -392,7 +437,8 @@ fn check_message<'a, P: Platform>(
     // C does this while it parses.
     chain.check_self_signed()?;
     let signed_data = message.signed_data()?;
-    let mut signers = Signers::new(platform, signed_data, &mut chain, file, split.content);
+    let content = Content::new(split.content, proof);
+    let mut signers = Signers::new(platform, signed_data, &mut chain, file, content);
     signers.check(signer)?;
     is_not_blacklisted(platform, file, signers.file_digest(), signer)
 }
@@ -440,7 +486,11 @@ fn is_file_blacklisted<P: Hashes>(
 /// The SHA-256 of `bytes`, if it is built in.
 fn sha256<P: Hashes>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
     match platform.hash(DigestAlgorithm::Sha256)? {
-        Some(hash) => platform.digest(&hash, &[octets]).map(Some),
+        Some(hash) => {
+            let mut digest = Digest::zero(DigestAlgorithm::Sha256);
+            platform.digest(&hash, &[octets], &mut digest)?;
+            Ok(Some(digest))
+        }
         None => Ok(None),
     }
 }

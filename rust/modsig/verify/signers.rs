@@ -5,6 +5,7 @@
 use super::{
     chain::{Chain, End, Index, Set},
     cms::{KeyId, SignedAttributes, SignedData, MAX_SIGNERS},
+    release::{self, Head, Proof},
     Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, Signature, Signed, SignerInfo,
     Verification,
 };
@@ -26,19 +27,64 @@ struct SignerState {
     certificate: Option<Index>,
 }
 
+/// What the signatures of a message are over.
+pub(super) enum Content<'a> {
+    /// The module itself, which is the start of the file.
+    Module {
+        module: &'a [u8],
+        /// The SHA-256 of the whole file, if it came with that of the module.
+        file_digest: Option<Digest>,
+    },
+    /// The head of the tree that the module is in.
+    Release {
+        proof: Proof<'a>,
+        module: &'a [u8],
+        /// Made when it is needed first: a signer whom nobody knows costs no digest of the module.
+        head: Option<Head>,
+    },
+}
+
+impl<'a> Content<'a> {
+    /// The module itself, or, with a proof, the head of the tree in which it stands where that says.
+    #[inline(always)]
+    pub(super) fn new(module: &'a [u8], proof: Option<Proof<'a>>) -> Self {
+        match proof {
+            None => Content::Module {
+                module,
+                file_digest: None,
+            },
+            Some(proof) => Content::Release {
+                proof,
+                module,
+                head: None,
+            },
+        }
+    }
+
+    /// The bytes that are signed.
+    fn octets(&self) -> Result<&[u8], Error> {
+        match self {
+            Content::Module { module, .. } => Ok(module),
+            Content::Release {
+                head: Some(head), ..
+            } => Ok(head),
+            // Whoever asks has called `ready_content()`.
+            Content::Release { head: None, .. } => Err(Error::ProofDigest),
+        }
+    }
+}
+
 /// The state of going through the signers of a message.
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
     message: &'p SignedData<'a>,
     chain: &'p mut Chain<'p, 'a, P>,
-    /// The whole file, of which the content is the start.
+    /// The whole file, of which the module is the start.
     file: &'p [u8],
-    content: &'p [u8],
+    content: Content<'p>,
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
     /// digested once, where C does it once for each signer.
     hashed: Option<Hashed<P::Hash>>,
-    /// The SHA-256 of the whole file, if it came with that of the content.
-    file_digest: Option<Digest>,
     states: [SignerState; MAX_SIGNERS],
 }
 
@@ -48,7 +94,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         message: &'p SignedData<'a>,
         chain: &'p mut Chain<'p, 'a, P>,
         file: &'p [u8],
-        content: &'p [u8],
+        content: Content<'p>,
     ) -> Self {
         Signers {
             platform,
@@ -57,7 +103,6 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             file,
             content,
             hashed: None,
-            file_digest: None,
             states: Default::default(),
         }
     }
@@ -115,6 +160,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         let certificate = self.chain.find(signer.id.key_id());
         let mut unsupported = !self.has_hash(signer)?;
         if !unsupported {
+            if signer.attributes.is_some() || certificate.is_some() {
+                self.ready_content()?;
+            }
             if let Some(attributes) = &signer.attributes {
                 self.check_attributes(signer.digest, attributes)?;
             }
@@ -250,6 +298,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 return Ok(cache.verified.has(at));
             }
             if let Lookup::Found(key) = self.chain.find_own_key(keyring, at)? {
+                if last.is_none() {
+                    self.ready_content()?;
+                }
                 self.check_by_key(&key, signer, last)?;
                 self.mark_verified(start, at, cache);
                 return Ok(true);
@@ -273,7 +324,10 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             }
         }
         match self.find_signer(keyring, signer)? {
-            Some(key) => self.check_by_key(&key, signer, None).map(|()| true),
+            Some(key) => {
+                self.ready_content()?;
+                self.check_by_key(&key, signer, None).map(|()| true)
+            }
             None => Ok(false),
         }
     }
@@ -316,7 +370,14 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             Some(certificate) => (self.chain)
                 .check_by_key(certificate, key)?
                 .ok_or(Error::CertificateDigest)?,
-            None => platform.verify(key, &self.signature(signer)?)?,
+            None => {
+                let of_release = matches!(self.content, Content::Release { .. });
+                let signature = self.signature(signer)?;
+                match of_release {
+                    false => platform.verify(key, &signature)?,
+                    true => platform.verify_release(key, &signature)?,
+                }
+            }
         };
         match verification {
             Verification::Good => Ok(()),
@@ -325,7 +386,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
     }
 
-    /// The signature of a signer; digests the content if that was not done yet.
+    /// The signature of a signer; digests the content, which is ready, if that was not done yet.
     #[inline(never)]
     fn signature<'s>(&'s mut self, signer: &SignerInfo<'s>) -> Result<Signature<'s>, Error> {
         let algorithm = signer.digest;
@@ -334,7 +395,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 algorithm,
                 after_tag,
             },
-            None if signer.key.is_ml_dsa() => Signed::Data(self.content),
+            None if signer.key.is_ml_dsa() => Signed::Data(self.content.octets()?),
             None => Signed::Digest {
                 algorithm,
                 octets: self.digest(algorithm)?.as_bytes(),
@@ -358,33 +419,65 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// The digest of the content.
     #[inline(never)]
     fn digest(&mut self, algorithm: DigestAlgorithm) -> Result<&Digest, Error> {
-        let (platform, content) = (self.platform, self.content);
-        // The whole file is looked for by its SHA-256: the content need not be read again for it.
-        let both = algorithm == DigestAlgorithm::Sha256
-            && self.file_digest.is_none()
-            && platform.tree().file_hashes;
-        let rest = self.file.get(content.len()..).filter(|_| both);
+        let platform = self.platform;
         self.ready(algorithm)?;
-        match &mut self.hashed {
-            Some(Hashed {
-                digest: Some(digest),
-                ..
-            }) => Ok(digest),
-            Some(Hashed {
-                hash: Some(hash),
-                digest,
-                ..
-            }) => {
-                let found = platform.digest_twice(hash, content, rest, &mut self.file_digest)?;
-                Ok(digest.insert(found))
-            }
-            _ => Err(Error::DigestNotBuiltIn),
+        let Some(Hashed { hash, digest, .. }) = &mut self.hashed else {
+            return Err(Error::DigestNotBuiltIn);
+        };
+        if let Some(digest) = digest {
+            return Ok(digest);
         }
+        let Some(hash) = hash else {
+            return Err(Error::DigestNotBuiltIn);
+        };
+        let made = digest.insert(Digest::zero(algorithm));
+        let outcome = match &mut self.content {
+            // The whole file is looked for by its SHA-256: the module need not be read again for it.
+            Content::Module {
+                module,
+                file_digest: file_digest @ None,
+            } if algorithm == DigestAlgorithm::Sha256 && platform.tree().file_hashes => {
+                let rest = self.file.get(module.len()..);
+                platform
+                    .digest_twice(hash, module, rest, made, file_digest)
+                    .map_err(Error::from)
+            }
+            content => content
+                .octets()
+                .and_then(|octets| Ok(platform.digest(hash, &[octets], made)?)),
+        };
+        if outcome.is_err() {
+            *digest = None;
+        }
+        outcome?;
+        digest.as_ref().ok_or(Error::DigestNotBuiltIn)
     }
 
     /// The SHA-256 of the whole file, if it came with that of the content.
     pub(super) fn file_digest(&self) -> Option<&Digest> {
-        self.file_digest.as_ref()
+        match &self.content {
+            Content::Module { file_digest, .. } => file_digest.as_ref(),
+            Content::Release { .. } => None,
+        }
+    }
+
+    /// Makes what is signed, if that was not done yet. Called before [`Self::signature`] is, not by it:
+    /// the digests of a tree and that of its head would take more of the stack one inside the other.
+    #[inline(never)]
+    fn ready_content(&mut self) -> Result<(), Error> {
+        // So that nothing of it is in a kernel without the option.
+        if !self.platform.releases() {
+            return Ok(());
+        }
+        if let Content::Release {
+            proof,
+            module,
+            head: head @ None,
+        } = &mut self.content
+        {
+            *head = Some(release::head_of(self.platform, proof, module)?);
+        }
+        Ok(())
     }
 
     /// Readies a digest algorithm; says whether the platform has it.

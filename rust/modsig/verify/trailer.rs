@@ -17,6 +17,9 @@ pub const ID_PKCS7: u8 = 2;
 /// `PKEY_ID_MERKLE`, as proposed for the kernel: the signature is a proof for [`super::merkle`].
 pub const ID_MERKLE: u8 = 3;
 
+/// No kind of the kernel's: the signature is for a release that the module is of ([`super::release`]).
+pub const ID_RELEASE: u8 = 0x4d;
+
 /// What a signature is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +27,8 @@ pub enum Kind {
     Pkcs7,
     /// A proof that the module is of the kernel's build ([`ID_MERKLE`]).
     Merkle,
+    /// A proof that the module is of a release, and the signature for that ([`ID_RELEASE`]).
+    Release,
 }
 
 /// A file taken apart.
@@ -49,7 +54,7 @@ pub struct Unsplit {
 
 /// Splits `file` into the module and its signature, of any kind.
 pub fn split(file: &[u8]) -> Result<Split<'_>, Unsplit> {
-    split_known(file, &[Kind::Pkcs7, Kind::Merkle])
+    split_known(file, &[Kind::Pkcs7, Kind::Merkle, Kind::Release])
 }
 
 /// Splits `file` into the module and its signature, which has to be of one of these kinds.
@@ -95,6 +100,7 @@ pub fn split_known<'a>(file: &'a [u8], known: &[Kind]) -> Result<Split<'a>, Unsp
     let kind = match id_type {
         ID_PKCS7 => Some(Kind::Pkcs7),
         ID_MERKLE => Some(Kind::Merkle),
+        ID_RELEASE => Some(Kind::Release),
         _ => None,
     };
     let Some(kind) = kind.filter(|kind| known.contains(kind)) else {

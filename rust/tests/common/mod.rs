@@ -390,7 +390,12 @@ impl Hashes for Double {
         Ok(Some(algorithm).filter(|&algorithm| self.missing_hash != Some(algorithm)))
     }
 
-    fn digest(&self, hash: &Self::Hash, parts: &[&[u8]]) -> Result<Digest, PlatformError> {
+    fn digest(
+        &self,
+        _: &Self::Hash,
+        parts: &[&[u8]],
+        digest: &mut Digest,
+    ) -> Result<(), PlatformError> {
         let content = &parts.concat()[..];
         let is_certificate = content.first() == Some(&0x30);
         self.ask(if is_certificate {
@@ -407,7 +412,8 @@ impl Hashes for Double {
         if is_certificate && self.blacklisted.iter().any(blacklisted) {
             octets[0] = BLACKLISTED;
         }
-        Ok(Digest::new(*hash, octets))
+        *digest.buffer() = octets;
+        Ok(())
     }
 
     fn digest_twice(
@@ -415,14 +421,15 @@ impl Hashes for Double {
         hash: &Self::Hash,
         start: &[u8],
         end: Option<&[u8]>,
+        digest: &mut Digest,
         both: &mut Option<Digest>,
-    ) -> Result<Digest, PlatformError> {
-        let digest = self.digest(hash, &[start])?;
+    ) -> Result<(), PlatformError> {
+        self.digest(hash, &[start], digest)?;
         assert!(end.is_none_or(|end| self.file_hashes && !end.is_empty()));
         if self.one_pass && end.is_some() {
-            *both = Some(digest);
+            *both = Some(*digest);
         }
-        Ok(digest)
+        Ok(())
     }
 
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError> {
