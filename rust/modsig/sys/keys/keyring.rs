@@ -26,6 +26,25 @@ impl Key {
     }
 }
 
+/// The same key, not one that is like it.
+#[cfg(CONFIG_MODULE_SIG_RUST_RELEASE)]
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+#[cfg(CONFIG_MODULE_SIG_RUST_RELEASE)]
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        // SAFETY: by the type's invariant the key is valid, and has a reference that is not dropped
+        // meanwhile.
+        unsafe { bindings::key_get(self.0.as_ptr()) };
+        // INVARIANT: a reference was taken for this one.
+        Key(self.0)
+    }
+}
+
 impl Drop for Key {
     fn drop(&mut self) {
         // SAFETY: by the type's invariant there is a reference to drop.

@@ -3,6 +3,8 @@
 //! What it takes to go by keys: nothing of it is in a kernel without them.
 
 mod keyring;
+#[cfg(CONFIG_MODULE_SIG_RUST_RELEASE)]
+mod memo;
 mod signature;
 
 use super::Kernel;
@@ -12,6 +14,10 @@ use crate::verify::{
 
 impl Platform for Kernel {
     type Key = keyring::Key;
+
+    fn releases(&self) -> bool {
+        cfg!(CONFIG_MODULE_SIG_RUST_RELEASE)
+    }
 
     fn find_key(
         &self,
@@ -36,6 +42,15 @@ impl Platform for Kernel {
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError> {
         signature::verify(key, signature)
+    }
+
+    #[cfg(CONFIG_MODULE_SIG_RUST_RELEASE)]
+    fn verify_release(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        crate::verify::memo::verify(self, &memo::MEMO, key, signature)
     }
 
     fn verify_with(

@@ -3,7 +3,10 @@
 #ifdef CONFIG_MODULE_SIG_RUST
 
 #include <crypto/hash.h>
+#include <linux/key.h>
+#include <linux/mutex.h>
 #include <linux/ratelimit.h>
+#include <linux/string.h>
 
 /* Trees from before it call a helper like any other function. */
 #ifndef __rust_helper
@@ -58,5 +61,30 @@ bool rust_helper_modsig_may_log(void)
 #endif
 	return ___ratelimit(&limit, "module_sig_check");
 }
+
+#ifdef CONFIG_MODULE_SIG_RUST_RELEASE
+__rust_helper struct key *rust_helper_key_get(struct key *key)
+{
+	return key_get(key);
+}
+
+__rust_helper void *rust_helper_kmemdup(const void *src, size_t len, gfp_t gfp)
+{
+	return kmemdup(src, len, gfp);
+}
+
+/* Around what sys/keys/memo.rs remembers. */
+static DEFINE_MUTEX(modsig_memo);
+
+void rust_helper_modsig_memo_lock(void)
+{
+	mutex_lock(&modsig_memo);
+}
+
+void rust_helper_modsig_memo_unlock(void)
+{
+	mutex_unlock(&modsig_memo);
+}
+#endif /* CONFIG_MODULE_SIG_RUST_RELEASE */
 
 #endif /* CONFIG_MODULE_SIG_RUST */
