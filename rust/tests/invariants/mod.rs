@@ -18,8 +18,8 @@ use modsig::verify::{
     check,
     cms::{self, Certificates, MAX_CERTIFICATES, MAX_SIGNERS},
     der::{Element, Reader},
-    time, trailer, x509, Checked, Class, DigestAlgorithm, Error, Flags, KeyAlgorithm, KeyId,
-    Keyring, SignerId, SignerInfo, Tree, Verification,
+    release, time, trailer, x509, Checked, Class, DigestAlgorithm, Error, Flags, KeyAlgorithm,
+    KeyId, Keyring, SignerId, SignerInfo, Tree, Verification,
 };
 
 use crate::common::{file, oid, seq, tlv, DATA, SIGNED_DATA};
@@ -30,8 +30,9 @@ use self::recorder::{Event, Recorder, World, FAILURE};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("trailer", split),
+    ("release", of_release),
     ("der", walk),
     ("cms", message),
     ("x509", certificate),
@@ -72,7 +73,7 @@ fn ending_in(part: &[u8], octets: &[u8], input: &[u8]) -> Range<usize> {
 /// split into makes up the file again.
 pub fn split(input: &[u8]) {
     let has_marker = input.len() > trailer::MARKER.len() && input.ends_with(trailer::MARKER);
-    match take_apart(input) {
+    match take_apart(input, false) {
         Ok(trailer::Split {
             content, message, ..
         }) => {
@@ -90,6 +91,54 @@ pub fn split(input: &[u8]) {
             shown(&unsplit.error);
         }
     }
+}
+
+/// Any bytes are a message for a release up to the first that is wrong: what it is taken apart into,
+/// written again, is the message, and it has as many siblings as the check of RFC 9162 section 2.1.3.2
+/// takes, on the sides on which that has them.
+pub fn of_release(input: &[u8]) {
+    let fields = input.get(1..9).map(|fields| {
+        let (size, position) = fields.split_at(4);
+        let number = |octets: &[u8]| u32::from_be_bytes(octets.try_into().expect("are four"));
+        (number(size), number(position))
+    });
+    let wrong_place = fields.is_some_and(|(size, position)| position >= size);
+    let release = match release::parse(input) {
+        Ok(release) => release,
+        Err(error) => {
+            shown(&error);
+            assert!(matches!(error.class(), Class::BadMessage | Class::Invalid));
+            let wrong_version = input.first().is_some_and(|&version| version != 1);
+            assert_eq!(matches!(error, Error::ReleaseVersion(_)), wrong_version);
+            let is_place = matches!(error, Error::ReleaseEmpty | Error::ReleasePosition { .. });
+            assert_eq!(is_place, wrong_place && !wrong_version);
+            return;
+        }
+    };
+    let release::Proof {
+        size,
+        position,
+        siblings,
+    } = release.proof;
+    assert!(!wrong_place && fields == Some((size, position)));
+    in_order(&[siblings, release.message], input);
+    let numbers = [size.to_be_bytes(), position.to_be_bytes()].concat();
+    let written = [&[1], &numbers[..], siblings, release.message].concat();
+    assert_eq!(written, input);
+
+    let (count, sides) = release::way(size, position).expect("is in the tree");
+    assert_eq!(siblings.len(), count as usize * 32);
+    let (mut first, mut second) = (position, size - 1);
+    for level in 0..count {
+        assert_ne!(second, 0, "a sibling too many");
+        let on_left = first & 1 == 1 || first == second;
+        assert_eq!(sides >> level & 1 == 1, on_left);
+        while on_left && first & 1 == 0 && first != 0 {
+            (first, second) = (first >> 1, second >> 1);
+        }
+        (first, second) = (first >> 1, second >> 1);
+    }
+    assert_eq!(second, 0, "a sibling too few");
 }
 
 /// An error is shown in one short line.
@@ -403,19 +452,30 @@ fn one_algorithm(encoded: &Element<'_>) -> Result<bool, Error> {
 /// How many bytes in front of a file say how it is checked.
 pub const HEADER: usize = World::SIZE + 1;
 
+/// Of the first byte: the rest is a whole file, signatures for a release count, the message is one.
+pub const IS_FILE: u8 = 1;
+pub const RELEASES: u8 = 2;
+pub const OF_RELEASE: u8 = 4;
+
 /// The first bytes are a world, the others a file, or the message of one: no file is accepted
 /// that should not be, and the work is bounded.
 pub fn decision(input: &[u8]) {
     let Some((header, rest)) = input.split_first_chunk::<HEADER>() else {
         return;
     };
-    let [is_file, world @ ..] = *header;
-    let world = World::new(world);
-    let file = if is_file & 1 != 0 {
-        rest.to_vec()
-    } else {
-        file(rest)
+    let [bits, world @ ..] = *header;
+    let world = World {
+        releases: bits & RELEASES != 0,
+        ..World::new(world)
     };
+    let mut file = match bits & IS_FILE != 0 {
+        true => rest.to_vec(),
+        false => file(rest),
+    };
+    if bits & OF_RELEASE != 0 && bits & IS_FILE == 0 {
+        let id_type = file.len() - trailer::MARKER.len() - trailer::SIZE + 2;
+        file[id_type] = trailer::ID_RELEASE;
+    }
     let (checked, recorder) = run(&world, &file);
     verdict(&checked, &recorder);
     work(&recorder);
@@ -459,7 +519,7 @@ pub fn decision(input: &[u8]) {
 }
 
 fn run<'w>(world: &'w World, file: &'w [u8]) -> (Checked<'w>, Recorder<'w>) {
-    let content = take_apart(file).map_or(file, |split| split.content);
+    let content = take_apart(file, world.releases).map_or(file, |split| split.content);
     let recorder = Recorder::new(world, content, file);
     let checked = check(&recorder, file, world.flags);
     (checked, recorder)
@@ -479,7 +539,7 @@ fn verdict(checked: &Checked<'_>, recorder: &Recorder<'_>) {
         return;
     }
     assert_eq!(checked.result == Err(Error::Unsigned), !has_marker);
-    let split = take_apart(file);
+    let split = take_apart(file, world.releases);
     let split_len = split.map_or_else(|unsplit| unsplit.module_len, |split| split.content.len());
     assert_eq!(checked.module_len, split_len);
     assert_eq!(checked.result == Err(Error::Platform(FAILURE)), failed);
@@ -511,7 +571,19 @@ fn verdict(checked: &Checked<'_>, recorder: &Recorder<'_>) {
 fn accepted(checked: &Checked<'_>, recorder: &Recorder<'_>) {
     let Recorder { world, file, .. } = recorder;
     let content = &file[..checked.module_len];
-    let message = take_apart(file).expect("has a signature").message;
+    let split = take_apart(file, world.releases).expect("has a signature");
+    let mut message = split.message;
+    let of_release = split.kind == trailer::Kind::Release;
+    if of_release {
+        let release = release::parse(message).expect("was accepted");
+        message = release.message;
+        let nodes = recorder.count(|event| *event == Event::Node);
+        assert_eq!(
+            nodes * 32,
+            release.proof.siblings.len(),
+            "the way was gone once"
+        );
+    }
     let signer = checked.signer.expect("has a signer");
 
     let parsed = cms::parse(message, world.tree).expect("was accepted");
@@ -537,6 +609,8 @@ fn accepted(checked: &Checked<'_>, recorder: &Recorder<'_>) {
     if !signer.key.is_ml_dsa() || signer.attributes.is_some() {
         let of_content = |event: &Event| *event == Event::Digest(content_at.0, content_at.1);
         assert_ne!(recorder.count(of_content), 0, "the content was digested");
+        let heads = recorder.count(|event| *event == Event::Head);
+        assert_eq!(heads > 0, of_release);
     }
     assert_ne!(
         recorder.count(|event| matches!(event, Event::Verify(_, true))),
@@ -563,7 +637,8 @@ fn work(recorder: &Recorder<'_>) {
     const S: usize = MAX_SIGNERS;
     const C: usize = MAX_CERTIFICATES;
     let Recorder { file, content, .. } = recorder;
-    let message_len = take_apart(file).map_or(0, |split| split.message.len());
+    let split = take_apart(file, recorder.world.releases);
+    let message_len = split.map_or(0, |split| split.message.len());
 
     let (mut of_file, mut of_message) = (0, 0);
     for event in recorder.events.borrow().iter() {
@@ -591,10 +666,15 @@ fn work(recorder: &Recorder<'_>) {
     assert!(verify_with <= 2 * C + 2 * S);
     assert!(find <= S * (C + 2) + 2 * (C + 2 * S));
     assert!(blacklisted <= C + 1);
-    assert!(hash <= 3 * C + 5 * S + 1);
+    assert!(hash <= 3 * C + 5 * S + 2);
+    assert!(recorder.count(|event| *event == Event::Node) <= 32);
+    assert!(recorder.count(|event| *event == Event::Head) <= 2 * S);
 }
 
 /// As a kernel with keys and without hashes splits files.
-fn take_apart(file: &[u8]) -> Result<trailer::Split<'_>, trailer::Unsplit> {
-    trailer::split_known(file, &[trailer::Kind::Pkcs7])
+fn take_apart(file: &[u8], releases: bool) -> Result<trailer::Split<'_>, trailer::Unsplit> {
+    match releases {
+        true => trailer::split_known(file, &[trailer::Kind::Pkcs7, trailer::Kind::Release]),
+        false => trailer::split_known(file, &[trailer::Kind::Pkcs7]),
+    }
 }

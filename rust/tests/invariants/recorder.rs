@@ -10,8 +10,8 @@
 use std::cell::RefCell;
 
 use modsig::verify::{
-    merkle, Blacklist, CertificateHash, Digest, DigestAlgorithm, Flags, Hashes, KeyId, Keyring,
-    Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    merkle, release, Blacklist, CertificateHash, Digest, DigestAlgorithm, Flags, Hashes, KeyId,
+    Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
 /// The error number of a call that fails.
@@ -64,6 +64,8 @@ pub struct World {
     pub fails: Option<usize>,
     /// The module is another one than was signed.
     pub tampered: bool,
+    /// Signatures for a release count.
+    pub releases: bool,
 }
 
 impl World {
@@ -100,6 +102,7 @@ impl World {
             missing_hash: ALGORITHMS.get(usize::from(hash & 0x7f)).copied(),
             fails: usize::from(fails).checked_sub(1),
             tampered: false,
+            releases: false,
         }
     }
 }
@@ -108,8 +111,12 @@ impl World {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Hash,
-    /// Address and length of what is digested.
+    /// Address and length of what is digested; of a leaf, of its module.
     Digest(usize, usize),
+    /// A node of a release's tree.
+    Node,
+    /// The head of a release.
+    Head,
     Find(Keyring, bool),
     /// A signature value's address, and the answer.
     Verify(usize, bool),
@@ -169,7 +176,7 @@ impl<'w> Recorder<'w> {
                 assert!(signature.key.is_ml_dsa());
                 let of_content = data.as_ptr() == self.content.as_ptr();
                 assert!(!of_content || data.len() == self.content.len());
-                of_content
+                of_content || self.is_head(data)
             }
             Signed::Attributes { after_tag, .. } => {
                 assert!(signature.key.is_ml_dsa());
@@ -213,12 +220,33 @@ impl Hashes for Recorder<'_> {
         parts: &[&[u8]],
         digest: &mut Digest,
     ) -> Result<(), PlatformError> {
-        let [content] = *parts else {
-            panic!("only proofs are digested in parts");
+        let content = match *parts {
+            [content] if !self.is_head(content) => content,
+            [release::LEAF, module] => {
+                assert!(self.world.releases);
+                assert_eq!(
+                    (address(module), module.len()),
+                    (address(self.content), self.content.len())
+                );
+                module
+            }
+            [head] => {
+                *digest.buffer() = [DIGEST; Digest::MAX];
+                // The root is made of nothing but the digests above.
+                assert_eq!(head[head.len() - 32..], [DIGEST; 32]);
+                return self.ask(Event::Head, ());
+            }
+            [release::NODE, left, right] => {
+                assert_eq!((left.len(), right.len()), (32, 32));
+                *digest.buffer() = [DIGEST; Digest::MAX];
+                return self.ask(Event::Node, ());
+            }
+            _ => panic!("nothing else is digested in parts"),
         };
         super::offset(content, self.file);
         let of_file = address(content) == address(self.file);
         let first = match (of_file, self.world.tampered) {
+            _ if parts.len() > 1 => DIGEST,
             (true, false) => DIGEST,
             (true, true) => !DIGEST,
             (false, _) => content[content.len() - 1] & 7,
@@ -238,8 +266,21 @@ impl Hashes for Recorder<'_> {
     }
 }
 
+impl Recorder<'_> {
+    /// Whether these bytes are the head of a release: no part of a file, and nothing else is not.
+    fn is_head(&self, octets: &[u8]) -> bool {
+        let inside = self.file.as_ptr_range().contains(&octets.as_ptr());
+        assert!(inside || octets.is_empty() || self.world.releases);
+        !inside && octets.len() == release::HEAD_SIZE && octets.starts_with(&release::CONTEXT)
+    }
+}
+
 impl Platform for Recorder<'_> {
     type Key = u8;
+
+    fn releases(&self) -> bool {
+        self.world.releases
+    }
 
     fn find_key(
         &self,

@@ -4,12 +4,12 @@
 
 use modsig::verify::{
     cms::{MAX_CERTIFICATES, MAX_SIGNERS},
-    trailer,
+    release, trailer,
 };
 
 use crate::common::*;
 
-use super::HEADER;
+use super::{HEADER, OF_RELEASE, RELEASES};
 
 /// The world of the `decision` target in which these keys are trusted and these revoked.
 fn world(bits: u8, trusted: u8, platform: u8, revoked: u8) -> [u8; HEADER] {
@@ -128,6 +128,13 @@ fn messages() -> Vec<Message> {
     ]
 }
 
+/// The proof for a place in a release; without siblings if there is no such place.
+fn proof(size: u32, position: u32) -> Vec<u8> {
+    let count = release::way(size, position).map_or(0, |(count, _)| count);
+    let fields = [size.to_be_bytes(), position.to_be_bytes()].concat();
+    [&[1], &fields[..], &vec![0x5b; 32 * count as usize]].concat()
+}
+
 /// The inputs: target, name, bytes.
 pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut all = vec![];
@@ -168,6 +175,29 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         }
         let world = &world(ALL, 0xff, 0, 0)[1..];
         put("decision", "-file", &[&[1], world, &file(&der)]);
+        let of_release = [&proof(6, 4)[..], &der].concat();
+        let bits = [RELEASES | OF_RELEASE];
+        put("decision", "-release", &[&bits, world, &of_release]);
+        put("release", "", &[&of_release]);
+    }
+    for (size, position) in [
+        (0, 0),
+        (1, 0),
+        (1, 1),
+        (5, 4),
+        (4096, 77),
+        (u32::MAX, 0),
+        (u32::MAX, u32::MAX - 1),
+        (u32::MAX, u32::MAX),
+    ] {
+        let whole = proof(size, position);
+        let name = format!("{position}-of-{size}");
+        all.push((
+            "release",
+            format!("{name}-cut"),
+            whole[..whole.len() - 1].to_vec(),
+        ));
+        all.push(("release", name, whole));
     }
     for field in 0..trailer::SIZE {
         let mut bad = file(b"message");
