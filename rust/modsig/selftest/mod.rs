@@ -5,6 +5,8 @@
 //!
 //! Only the keyrings are not the kernel's: one certificate is all that is trusted.
 
+use core::cell::{Cell, RefCell};
+
 use kernel::prelude::*;
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
     verify::{
         check,
         der::Reader,
+        memo::{self, Entry, Memo, Memory},
         merkle, trailer,
         x509::{self, Certificate},
         Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, Hashes, KeyId, Keyring,
@@ -22,12 +25,44 @@ use crate::{
 mod vectors;
 
 /// The running kernel, but it trusts one certificate and nobody else, and refuses none by name.
-struct Trusting(Certificate<'static>);
+struct Trusting {
+    certificate: Certificate<'static>,
+    /// What it remembers of releases.
+    memo: RefCell<Memo<PublicKey<'static>, KVec<u8>>>,
+    /// How many signatures were checked.
+    checked: Cell<usize>,
+}
 
 impl Trusting {
     fn new(certificate: &'static [u8]) -> Option<Self> {
         let encoded = Reader::new(certificate).any().ok()?;
-        x509::parse(&encoded, false).ok().map(Trusting)
+        Some(Trusting {
+            certificate: x509::parse(&encoded, false).ok()?,
+            memo: RefCell::new(Memo::new()),
+            checked: Cell::new(0),
+        })
+    }
+}
+
+/// A copy.
+fn copy(octets: &[u8]) -> Result<KVec<u8>> {
+    let mut copy = KVec::new();
+    copy.extend_from_slice(octets, GFP_KERNEL)?;
+    Ok(copy)
+}
+
+impl Memory<PublicKey<'static>> for RefCell<Memo<PublicKey<'static>, KVec<u8>>> {
+    fn knows(&self, key: &PublicKey<'static>, signature: &Signature<'_>) -> bool {
+        self.try_borrow()
+            .is_ok_and(|memo| memo.knows(key, signature))
+    }
+
+    fn remember(&self, key: &PublicKey<'static>, signature: &Signature<'_>) {
+        if let Some(entry) = Entry::new(*key, signature, |octets| copy(octets).ok()) {
+            if let Ok(mut memo) = self.try_borrow_mut() {
+                memo.remember(entry);
+            }
+        }
     }
 }
 
@@ -67,13 +102,17 @@ impl Hashes for Trusting {
 impl Platform for Trusting {
     type Key = PublicKey<'static>;
 
+    fn releases(&self) -> bool {
+        true
+    }
+
     fn find_key(
         &self,
         keyring: Keyring,
         first: Option<KeyId<'_>>,
         second: Option<KeyId<'_>>,
     ) -> Result<Lookup<Self::Key>, PlatformError> {
-        let Trusting(certificate) = self;
+        let certificate = &self.certificate;
         let own = [Some(certificate.id), certificate.subject_key_id];
         let wanted = first.or(second);
         if keyring == Keyring::Trusted && wanted.is_some() && own.contains(&wanted) {
@@ -91,11 +130,20 @@ impl Platform for Trusting {
         self.verify_with(key, signature)
     }
 
+    fn verify_release(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        memo::verify(self, &self.memo, key, signature)
+    }
+
     fn verify_with(
         &self,
         key: &PublicKey<'_>,
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError> {
+        self.checked.set(self.checked.get().wrapping_add(1));
         Kernel.verify_with(key, signature)
     }
 }
@@ -107,11 +155,17 @@ fn verdict(
     message: &[u8],
 ) -> Result<Result<(), Error>> {
     let platform = Trusting::new(certificate).ok_or(EINVAL)?;
+    let file = file(trailer::ID_PKCS7, content, message)?;
+    Ok(check(&platform, &file, Flags::default()).result)
+}
+
+/// A file with this content and a message of this kind.
+fn file(kind: u8, content: &[u8], message: &[u8]) -> Result<KVec<u8>> {
     let length = u32::try_from(message.len())?.to_be_bytes();
     let parts: [&[u8]; 5] = [
         content,
         message,
-        &[0, 0, trailer::ID_PKCS7, 0, 0, 0, 0, 0],
+        &[0, 0, kind, 0, 0, 0, 0, 0],
         &length,
         trailer::MARKER,
     ];
@@ -119,13 +173,12 @@ fn verdict(
     for part in parts {
         file.extend_from_slice(part, GFP_KERNEL)?;
     }
-    Ok(check(&platform, &file, Flags::default()).result)
+    Ok(file)
 }
 
 /// A copy with one bit changed.
 fn flipped(octets: &[u8], at: usize) -> Result<KVec<u8>> {
-    let mut copy = KVec::new();
-    copy.extend_from_slice(octets, GFP_KERNEL)?;
+    let mut copy = copy(octets)?;
     *copy.get_mut(at).ok_or(EINVAL)? ^= 1;
     Ok(copy)
 }
@@ -188,6 +241,63 @@ mod tests {
         ] {
             assert_eq!(verdict(certificate, CONTENT, message)?, Err(Error::NoKey));
         }
+        Ok(())
+    }
+
+    /// Bytes in front of the CMS message: version, size, position, two siblings.
+    const PROOF: usize = 9 + 2 * 32;
+
+    #[test]
+    fn a_module_of_a_release_is_taken_and_its_signature_remembered() -> Result {
+        let platform = Trusting::new(RSA_CERTIFICATE).ok_or(EINVAL)?;
+        let good = file(trailer::ID_RELEASE, CONTENT, RELEASE_MESSAGE)?;
+        for _ in 0..3 {
+            let checked = check(&platform, &good, Flags::default());
+            assert_eq!(
+                (checked.result, checked.module_len),
+                (Ok(()), CONTENT.len())
+            );
+            assert_eq!(platform.checked.get(), 1);
+        }
+        // Good or not, it is good for nothing else.
+        for at in 0..CONTENT.len() {
+            let altered = file(trailer::ID_RELEASE, &flipped(CONTENT, at)?, RELEASE_MESSAGE)?;
+            let result = check(&platform, &altered, Flags::default()).result;
+            assert_eq!(result, Err(Error::BadSignature));
+        }
+        let end = RELEASE_MESSAGE.len();
+        for at in (0..end).filter(|&at| at < PROOF || end.saturating_sub(at) <= 32) {
+            let altered = file(trailer::ID_RELEASE, CONTENT, &flipped(RELEASE_MESSAGE, at)?)?;
+            assert!(check(&platform, &altered, Flags::default()).result.is_err());
+        }
+        let checked = platform.checked.get();
+        let result = check(&platform, &good, Flags::default()).result;
+        assert_eq!((result, platform.checked.get()), (Ok(()), checked));
+        Ok(())
+    }
+
+    #[test]
+    fn kinds_are_not_mixed_up() -> Result {
+        let platform = Trusting::new(RSA_CERTIFICATE).ok_or(EINVAL)?;
+        let of_release = RELEASE_MESSAGE.get(PROOF..).ok_or(EINVAL)?;
+        for (kind, message) in [
+            (trailer::ID_PKCS7, RELEASE_MESSAGE),
+            (trailer::ID_PKCS7, of_release),
+            (trailer::ID_RELEASE, RSA_MESSAGE),
+            (trailer::ID_RELEASE, of_release),
+        ] {
+            let file = file(kind, CONTENT, message)?;
+            assert!(check(&platform, &file, Flags::default()).result.is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_release_by_a_key_that_is_not_trusted_is_unknown() -> Result {
+        let platform = Trusting::new(ECDSA_CERTIFICATE).ok_or(EINVAL)?;
+        let file = file(trailer::ID_RELEASE, CONTENT, RELEASE_MESSAGE)?;
+        let result = check(&platform, &file, Flags::default()).result;
+        assert_eq!(result, Err(Error::NoKey));
         Ok(())
     }
 
