@@ -49,6 +49,7 @@ pub mod passphrase;
 pub mod pkcs12;
 pub mod platform;
 pub mod recognize;
+pub mod release;
 pub mod scene;
 #[allow(unsafe_code)]
 pub mod secret;

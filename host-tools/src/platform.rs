@@ -74,6 +74,7 @@ pub type MlDsaVerify = fn(KeyAlgorithm, &[u8], &[u8], &[u8]) -> Option<bool>;
 #[derive(Clone)]
 pub struct Host {
     keys: bool,
+    releases: bool,
     root: Option<merkle::Root>,
     tree: Tree,
     trusted: Vec<Filed>,
@@ -100,6 +101,7 @@ impl Host {
     pub fn new(tree: Tree) -> Self {
         Host {
             keys: true,
+            releases: false,
             root: None,
             tree,
             trusted: vec![],
@@ -115,6 +117,11 @@ impl Host {
     /// Takes modules that are of the tree with this root.
     pub fn accept_hashes(&mut self, root: merkle::Root) {
         self.root = Some(root);
+    }
+
+    /// Takes modules of a release that is signed with a key.
+    pub fn accept_releases(&mut self) {
+        self.releases = true;
     }
 
     /// Takes no module for a key's sake.
@@ -258,6 +265,10 @@ impl Hashes for Host {
 
 impl Platform for Host {
     type Key = Key;
+
+    fn releases(&self) -> bool {
+        self.releases
+    }
 
     fn find_key(
         &self,

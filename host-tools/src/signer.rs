@@ -214,6 +214,18 @@ impl Signer {
         Ok(message::signed_data(&[parts], &self.certificates))
     }
 
+    /// Whether a message is the one that this signer would make over this content: the same identifier of the
+    /// certificate, the same algorithms, nothing else in it, and a signature by this key.
+    pub fn has_made(&self, content: &[u8], message: &[u8]) -> bool {
+        let parsed = cms::parse(message, Tree::NEWEST);
+        let Ok(Ok(signed)) = parsed.as_ref().map(cms::Message::signed_data) else {
+            return false;
+        };
+        let parts = self.parts_with(signed.first().signature.to_vec());
+        message == message::signed_data(&[parts], &self.certificates)
+            && append(content, message).is_ok_and(|file| self.vouch(&file).is_ok())
+    }
+
     /// Whether a file ends with the one signature that this signer would put there: the same
     /// identifier of the certificate, the same algorithms, nothing else in the message, and made by
     /// this key over this module, so that a kernel that trusts the certificate loads it.
@@ -224,13 +236,7 @@ impl Signer {
         if trailer::split(split.content).is_ok() {
             return false;
         }
-        let parsed = cms::parse(split.message, Tree::NEWEST);
-        let Ok(Ok(message)) = parsed.as_ref().map(cms::Message::signed_data) else {
-            return false;
-        };
-        let parts = self.parts_with(message.first().signature.to_vec());
-        split.message == message::signed_data(&[parts], &self.certificates)
-            && self.kernel.check(file, Flags::default()).result.is_ok()
+        split.kind == trailer::Kind::Pkcs7 && self.has_made(split.content, split.message)
     }
 }
 

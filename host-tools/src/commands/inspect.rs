@@ -4,7 +4,7 @@ use std::{fmt::Write, process::ExitCode};
 
 use anyhow::{Context, Result};
 use modsig::verify::{
-    cms, merkle,
+    cms, merkle, release,
     trailer::{self, Kind},
     Tree,
 };
@@ -83,7 +83,17 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
         facts.levels = Some(levels);
         return Done::good(Count::WithProof, text, &facts);
     }
-    let parsed = cms::parse(split.message, Tree::NEWEST);
+    let mut cms = split.message;
+    if split.kind == Kind::Release {
+        let release = match release::parse(split.message) {
+            Ok(release) => release,
+            Err(error) => return bad(error.to_string()),
+        };
+        cms = release.message;
+        facts.position = Some(release.proof.position);
+        facts.release = Some(release.proof.size);
+    }
+    let parsed = cms::parse(cms, Tree::NEWEST);
     let message = match parsed.as_ref().map(cms::Message::signed_data) {
         Ok(Ok(message)) => message,
         Ok(Err(error)) | Err(&error) => return bad(error.to_string()),
@@ -93,6 +103,9 @@ fn inspect(opened: &Module<'_>, size: usize) -> Done {
         text,
         "module of {module} bytes, signature of {signature} bytes"
     );
+    if let (Some(position), Some(size)) = (facts.position, facts.release) {
+        let _ = write!(text, " for a release: position {position} of {size}");
+    }
     let mut signers = vec![];
     for signer in message.signers() {
         let _ = write!(text, "\n  signer {}", shown(&signer));
@@ -132,6 +145,9 @@ struct Inspected {
     /// Signatures behind packed data.
     #[serde(skip_serializing_if = "Option::is_none")]
     misplaced: Option<usize>,
+    /// Of a signature for a release: how many leaves its tree has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<u32>,
     /// Of a proof: in which place of the tree the module is.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u32>,

@@ -260,6 +260,10 @@ fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
     let mut rest = &opened.file[..];
     while let Ok(split) = trailer::split(rest) {
         ensure!(
+            split.kind != Kind::Release,
+            "it is signed with a release; --replace takes that signature off"
+        );
+        ensure!(
             split.kind == Kind::Pkcs7,
             "it has a proof that it is of a build (modsig hashes); --replace takes that off"
         );

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 mod manifest;
+mod release;
 
 use std::{
     borrow::Cow,
@@ -26,6 +27,7 @@ use modsig_tools::{
 use openssl::x509::X509;
 use serde::Serialize;
 
+use self::release::Release;
 use crate::cli::{
     batch::{Batch, DryRun, Replaced, Writing},
     output::{Count, Named},
@@ -70,6 +72,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "dest_dir",
           conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached", "only_missing"])]
     from_manifest: Option<PathBuf>,
+    /// Sign all modules with one signature, for kernels with CONFIG_MODULE_SIG_RUST_RELEASE
+    #[arg(long, conflicts_with_all = ["detached", "manifest", "from_manifest"])]
+    release: bool,
     /// Number of signing operations to run on a token in parallel
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
@@ -110,10 +115,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
+    let release = match arguments.release {
+        true => Some(Release::new(arguments, &signer, &modules)?),
+        false => None,
+    };
+    let release = release.as_ref();
     let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
     arguments.modules.each(
         modules,
-        |buffer, found| sign(arguments, &signer, buffer, found),
+        |buffer, found| sign(arguments, &signer, release, buffer, found),
         |signed| batch.take(signed),
     )
 }
@@ -189,6 +199,7 @@ fn names_differ<'a>(directory: &Path, modules: impl Iterator<Item = &'a Found>) 
 fn sign(
     arguments: &Arguments,
     signer: &Signer,
+    release: Option<&Release>,
     buffer: &mut Vec<u8>,
     found: &Found,
 ) -> Result<Replaced> {
@@ -198,7 +209,15 @@ fn sign(
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
-    if arguments.only_missing && opened.misplaced == 0 && signer.has_signed(&opened.file) {
+    let of_release = match release {
+        Some(release) => Some(release.end(path, module).with_context(named)?),
+        None => None,
+    };
+    let is_signed = || match &of_release {
+        Some(end) => opened.file[module.len()..] == *end,
+        None => signer.has_signed(&opened.file),
+    };
+    if arguments.only_missing && opened.misplaced == 0 && is_signed() {
         let facts = Signed::new(true, 0, None);
         let text = "signed before, left as it is";
         let done = Done::good(Count::SignedBefore, text, &facts);
@@ -212,7 +231,10 @@ fn sign(
         let done = Done::good(Count::ToBeSigned, text, &Signed::new(false, replaced, None));
         return Ok(Replaced { done, file: None });
     }
-    let message = signer.message(module).with_context(named)?;
+    let message = match &of_release {
+        Some(_) => vec![],
+        None => signer.message(module).with_context(named)?,
+    };
 
     let directory = arguments.dest_dir.as_deref();
     // A copy has the original's mode, and is whose who makes it.
@@ -227,7 +249,10 @@ fn sign(
         let text = format!("signature in {}", destination.display());
         (Some(pending), destination, text)
     } else {
-        let end = [&message[..], &module::trailer(&message)?].concat();
+        let end = match of_release {
+            Some(end) => end,
+            None => [&message[..], &module::trailer(&message)?].concat(),
+        };
         let mut text = "signed".to_owned();
         if replaced > 0 {
             text += ", its old signature replaced";

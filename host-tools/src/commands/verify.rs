@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
-use modsig::verify::{Error, Flags};
+use modsig::verify::{
+    trailer::{self, Kind},
+    Error, Flags,
+};
 use modsig_tools::{
     certificate::shown,
     files::{self, Found, Links, Missing},
@@ -172,6 +175,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             host.revoke(&certificate)?;
         }
     }
+    host.accept_releases();
     let judge = Judge {
         host,
         loader,
@@ -262,6 +266,8 @@ struct Verified {
     signer: Option<Signer>,
     /// It is good for its proof, not for a signature.
     by_hash: bool,
+    /// It has a signature for all modules of its release.
+    of_release: bool,
     /// What becomes of it in each mode: "loads", "loads, taints", or the error's name.
     permissive: &'static str,
     enforcing: &'static str,
@@ -301,9 +307,13 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
         reason = Some(format!("{unloadable}{}", signature.unwrap_or_default()));
     }
     let by_hash = checked.result.is_ok() && checked.signer.is_none();
+    let of_release = trailer::split(&opened.file).is_ok_and(|split| split.kind == Kind::Release);
     let mut text = match &reason {
         Some(reason) => reason.clone(),
         None if by_hash => "good, by its hash".to_owned(),
+        None if of_release => {
+            "good, with its release: for kernels with CONFIG_MODULE_SIG_RUST_RELEASE".to_owned()
+        }
         None => "good".to_owned(),
     };
     if let Some(signer) = &signer {
@@ -319,6 +329,7 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
         reason,
         signer: checked.signer.as_ref().map(Signer::new),
         by_hash,
+        of_release,
         permissive,
         enforcing,
         lockdown,

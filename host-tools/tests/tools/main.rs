@@ -26,6 +26,7 @@ mod output;
 mod packed;
 mod pkcs12;
 mod policy;
+mod release;
 mod replace;
 mod seal;
 mod tokens;

@@ -89,6 +89,10 @@ pub(super) fn bad_signature(
             ));
             answer.advise(sign_with_own(path));
         }
+        Error::UnknownIdType(trailer::ID_RELEASE) => {
+            answer.say("it is signed with all modules of a release. That counts with kernels that know such signatures (CONFIG_MODULE_SIG_RUST_RELEASE), and this one is not known to be one");
+            answer.advise(sign_with_own(path));
+        }
         Error::UnknownIdType(trailer::ID_PKCS7) => {
             answer.say("it is signed with a key, and this kernel goes by no keys: it takes the modules of its own build only (CONFIG_MODULE_SIG_RUST_KEYS is not set)");
             answer.advise("install the module that was built with this kernel: make modules_install, in the kernel's tree");
