@@ -100,8 +100,10 @@ impl Octets {
     /// Copies; `None` if there is no memory.
     fn copy(octets: &[u8]) -> Option<Self> {
         let len = octets.len();
+        // Nothing is amiss without it: the key is asked once more.
+        let flags = bindings::GFP_KERNEL | bindings::__GFP_NOWARN;
         // SAFETY: there are `len` bytes, which are copied; may sleep, as the module loader may.
-        let start = unsafe { bindings::kmemdup(octets.as_ptr().cast(), len, bindings::GFP_KERNEL) };
+        let start = unsafe { bindings::kmemdup(octets.as_ptr().cast(), len, flags) };
         // INVARIANT: just allocated. Of no bytes it is a pointer that may not be followed, and is not.
         NonNull::new(start.cast()).map(|start| Octets { start, len })
     }
