@@ -11,7 +11,7 @@ typedef unsigned long ulong;
 enum { READ = 0, WRITE = 1, CLOSE = 3, LSEEK = 8, PREAD = 17, NANOSLEEP = 35,
        CLONE = 56, EXECVE = 59, EXIT = 60, WAIT4 = 61, MOUNT = 165,
        REBOOT = 169, INIT = 175, DELETE = 176, SETXATTR = 188, AFFINITY = 203,
-       OPENAT = 257, DUP3 = 292, PIPE2 = 293, FINIT = 313 };
+       ADD_KEY = 248, KEYCTL = 250, OPENAT = 257, DUP3 = 292, PIPE2 = 293, FINIT = 313 };
 
 static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 {
@@ -28,7 +28,7 @@ static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 enum { SETXATTR = 5, DUP3 = 24, MOUNT = 40, OPENAT = 56, CLOSE = 57,
        PIPE2 = 59, LSEEK = 62, READ = 63, WRITE = 64, PREAD = 67, EXIT = 93,
        NANOSLEEP = 101, INIT = 105, DELETE = 106, AFFINITY = 122, REBOOT = 142,
-       CLONE = 220, EXECVE = 221, WAIT4 = 260, FINIT = 273 };
+       ADD_KEY = 217, KEYCTL = 219, CLONE = 220, EXECVE = 221, WAIT4 = 260, FINIT = 273 };
 
 static long call(long n, ulong a, ulong b, ulong c, ulong d, ulong e)
 {

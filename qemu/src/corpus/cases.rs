@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The case tables (`cases.toml`, `hashes.toml`, `platform.toml`, `ima.toml`).
+//! The case tables (`cases.toml`, `hashes.toml`, `releases.toml`, `platform.toml`, `ima.toml`).
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
+use modsig::verify::{der::Reader, x509};
 use serde::Deserialize;
 
 /// The kernel release that `modprobe` is told to take its modules from.
@@ -28,6 +29,11 @@ pub struct Case {
     pub c: Option<Expect>,
     /// What a kernel that goes by hashes only makes of it, where that differs.
     pub keyless: Option<Expect>,
+    /// What a kernel that does not know signatures for releases makes of it. Without it: that nobody has
+    /// vouched for the module.
+    pub older: Option<Expect>,
+    /// What is done with the file to the kernel's keyrings, in place of loading it.
+    pub keys: Option<Change>,
     /// The major version of the kernels that it is for, if not for all.
     pub only: Option<String>,
     /// The kmod command that is to insert it, in place of the system calls.
@@ -45,9 +51,10 @@ impl Case {
     /// The attempts that are made, by their calls: one, or two where init_module(2) is tried as
     /// well, which has no flags.
     pub fn attempts(&self) -> &'static [&'static str] {
-        match (&self.kmod, self.flags, self.short) {
-            (Some(_), ..) => &["kmod"],
-            (None, 0, false) => &["finit", "init"],
+        match (&self.keys, &self.kmod, self.flags, self.short) {
+            (Some(_), ..) => &["keys"],
+            (None, Some(_), ..) => &["kmod"],
+            (None, None, 0, false) => &["finit", "init"],
             _ => &["finit"],
         }
     }
@@ -60,18 +67,73 @@ impl Case {
         }
     }
 
-    /// Its line in the list that the guest works through (`guest/init.c`).
-    pub fn list_line(&self, index: usize) -> String {
-        let how = match (&self.kmod, self.attempts().len()) {
-            (Some(command), _) if command.starts_with("modprobe") => {
+    /// Its line in the list that the guest works through (`guest/init.c`). `file` is what its recipe
+    /// makes.
+    ///
+    /// # Errors
+    ///
+    /// If what is to be blacklisted is no certificate.
+    pub fn list_line(&self, index: usize, file: &[u8]) -> Result<String> {
+        let how = match (&self.keys, &self.kmod, self.attempts().len()) {
+            (Some(change), ..) => change.command(file)?,
+            (None, Some(command), _) if command.starts_with("modprobe") => {
                 format!("k{command} -S {RELEASE} case{index:03}")
             }
-            (Some(command), _) => format!("k{command} /cases/{index:03}"),
-            (None, 1) => "f".to_owned(),
-            (None, _) => "b".to_owned(),
+            (None, Some(command), _) => format!("k{command} /cases/{index:03}"),
+            (None, None, 1) => "f".to_owned(),
+            (None, None, _) => "b".to_owned(),
         };
-        format!("{index:03} {}{how}\n", self.flags)
+        Ok(format!("{index:03} {}{how}\n", self.flags))
     }
+}
+
+/// What is done to the kernel's keyrings between two loads.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The file, a certificate, goes into the secondary keyring.
+    Trust,
+    /// The certificate that was trusted last is taken out again.
+    Distrust,
+    /// Its key is revoked where it is (keyctl(2)).
+    Revoke,
+    /// The file is blacklisted by its hash.
+    BlacklistFile,
+    /// The file, a certificate, is blacklisted by that of its TBSCertificate.
+    BlacklistCertificate,
+}
+
+impl Change {
+    /// How it stands in the guest's list.
+    fn command(self, file: &[u8]) -> Result<String> {
+        Ok(match self {
+            Change::Trust => "+".to_owned(),
+            Change::Distrust => "-".to_owned(),
+            Change::Revoke => "!".to_owned(),
+            Change::BlacklistFile | Change::BlacklistCertificate => {
+                format!("~{}", self.description(file)?)
+            }
+        })
+    }
+
+    /// What the blacklist calls the file.
+    pub fn description(self, file: &[u8]) -> Result<String> {
+        let (kind, octets) = match self {
+            Change::BlacklistCertificate => ("tbs", tbs(file)?),
+            _ => ("bin", file),
+        };
+        let hash = openssl::sha::sha256(octets);
+        let hash: String = hash.iter().map(|octet| format!("{octet:02x}")).collect();
+        Ok(format!("{kind}:{hash}"))
+    }
+}
+
+/// The TBSCertificate of an encoded certificate.
+pub fn tbs(encoded: &[u8]) -> Result<&[u8]> {
+    let whole = Reader::new(encoded).any();
+    let certificate = whole.and_then(|whole| x509::parse(&whole, false));
+    let certificate = certificate.map_err(|error| anyhow!("no certificate: {error}"))?;
+    Ok(certificate.tbs)
 }
 
 /// What must come of a case.
@@ -98,6 +160,8 @@ pub enum Table {
     Signatures,
     /// `hashes.toml`
     Hashes,
+    /// `releases.toml`
+    Releases,
     /// `platform.toml`
     Platform,
     /// `ima.toml`
@@ -116,6 +180,7 @@ impl Table {
         match self {
             Table::Signatures => "cases.toml",
             Table::Hashes => "hashes.toml",
+            Table::Releases => "releases.toml",
             Table::Platform => "platform.toml",
             Table::Ima => "ima.toml",
         }
@@ -127,6 +192,7 @@ impl Table {
         let text = match self {
             Table::Signatures => include_str!("../../cases.toml"),
             Table::Hashes => include_str!("../../hashes.toml"),
+            Table::Releases => include_str!("../../releases.toml"),
             Table::Platform => include_str!("../../platform.toml"),
             Table::Ima => include_str!("../../ima.toml"),
         };

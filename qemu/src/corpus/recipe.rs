@@ -18,16 +18,17 @@ use modsig_tools::{
     hashes::leaf,
     keys,
     message::{self, SignerParts},
+    release::{self, Tree},
     signer::{self, Signer},
 };
 use openssl::{
-    asn1::Asn1Time,
+    asn1::{Asn1Object, Asn1OctetString, Asn1Time},
     bn::BigNum,
     cms::{CMSOptions, CmsContentInfo},
     hash::MessageDigest,
     x509::{
         extension::{AuthorityKeyIdentifier, SubjectKeyIdentifier},
-        X509,
+        X509Extension, X509,
     },
 };
 
@@ -54,16 +55,47 @@ struct Dish {
     message: Option<Vec<u8>>,
     /// The message is not CMS, but a proof.
     is_proof: bool,
+    /// What is signed is not the content, but this.
+    release: Option<InRelease>,
     file: Option<Vec<u8>>,
     /// IMA's signature, which is no part of the file.
     label: Option<Vec<u8>>,
 }
 
+/// The release that a module is in.
+struct InRelease {
+    /// The tree, if it is not too large to be made.
+    tree: Option<Tree>,
+    /// Its head.
+    head: Vec<u8>,
+    /// What stands in front of the CMS message.
+    proof: Vec<u8>,
+}
+
 impl Dish {
     fn message(&mut self) -> &mut Vec<u8> {
-        let (signers, certificates) = (&self.signers, &self.certificates);
-        self.message
-            .get_or_insert_with(|| message::signed_data(signers, certificates))
+        if self.message.is_none() {
+            self.put_message(message::signed_data(&self.signers, &self.certificates));
+        }
+        self.message.get_or_insert_default()
+    }
+
+    /// Puts a CMS message where it belongs: behind the proof, if there is one.
+    fn put_message(&mut self, cms: Vec<u8>) {
+        let proof = self.release.as_ref().map(|release| &release.proof[..]);
+        self.message = Some([proof.unwrap_or_default(), &cms].concat());
+    }
+
+    /// What signers sign.
+    fn signed(&self) -> &[u8] {
+        match &self.release {
+            Some(release) => &release.head,
+            None => &self.content,
+        }
+    }
+
+    fn release(&mut self) -> Result<&mut InRelease> {
+        self.release.as_mut().context("no release yet")
     }
 
     fn file(&mut self) -> Result<&mut Vec<u8>> {
@@ -74,10 +106,10 @@ impl Dish {
             } else {
                 self.message();
                 let message = self.message.as_deref().unwrap_or_default();
-                let kind = if self.is_proof {
-                    Kind::Merkle
-                } else {
-                    Kind::Pkcs7
+                let kind = match self.release {
+                    _ if self.is_proof => Kind::Merkle,
+                    Some(_) => Kind::Release,
+                    None => Kind::Pkcs7,
                 };
                 let trailer = message::trailer_of(kind, u32::try_from(message.len())?);
                 [&self.content, message, &trailer].concat()
@@ -142,8 +174,14 @@ impl Pantry {
         Signer::new(key, &certificate, digest_by_name(hash)?, form)
     }
 
+    /// A message over `content` by a key, detached.
+    pub fn signature(&self, content: &[u8], key: &str) -> Result<Vec<u8>> {
+        let signer = self.signer(key, "sha256", SignerIdForm::IssuerAndSerial)?;
+        signer.message(content)
+    }
+
     /// A signer's part of a message over `content`.
-    fn parts(
+    pub fn parts(
         &self,
         content: &[u8],
         key: &str,
@@ -211,11 +249,11 @@ impl Pantry {
 
             ["sign", key, hash] => {
                 let form = SignerIdForm::IssuerAndSerial;
-                let parts = self.parts(&dish.content, key, hash, form)?;
+                let parts = self.parts(dish.signed(), key, hash, form)?;
                 dish.signers.push(parts);
             }
             ["sign", key, hash, "keyid"] => {
-                let parts = self.parts(&dish.content, key, hash, SignerIdForm::SubjectKeyId)?;
+                let parts = self.parts(dish.signed(), key, hash, SignerIdForm::SubjectKeyId)?;
                 dish.signers.push(parts);
             }
             // Signed attributes, with ML-DSA.
@@ -223,9 +261,9 @@ impl Pantry {
                 let algorithm = digest_by_name(hash)?;
                 let digest = message_digest(algorithm).context("not in OpenSSL")?;
                 let attributes =
-                    message::signed_attributes(&openssl::hash::hash(digest, &dish.content)?);
+                    message::signed_attributes(&openssl::hash::hash(digest, dish.signed())?);
                 let form = SignerIdForm::IssuerAndSerial;
-                let parts = self.ml_dsa(&dish.content, key, hash, form, attributes)?;
+                let parts = self.ml_dsa(dish.signed(), key, hash, form, attributes)?;
                 dish.signers.push(parts);
             }
             // The last byte of the digest among the attributes.
@@ -243,7 +281,7 @@ impl Pantry {
             // Says that it is from one, and is from another.
             ["sign-as", name, key, hash] => {
                 let form = SignerIdForm::IssuerAndSerial;
-                let mut parts = self.parts(&dish.content, key, hash, form)?;
+                let mut parts = self.parts(dish.signed(), key, hash, form)?;
                 let certificate = self.certificate(name)?;
                 parts.sid = CertificateIds::new(&certificate)?
                     .sid(SignerIdForm::IssuerAndSerial)?
@@ -253,11 +291,11 @@ impl Pantry {
             // By a certificate that is made for this: of that key, by that issuer, who need not be a CA's.
             // An expired one is in the message.
             ["sign-issued", issuer, key, when, hash] => {
-                let certificate = self.issue(issuer, key, when == "expired")?;
+                let certificate = self.issue(issuer, key, key, when == "expired")?;
                 let key = keys::private_key(&self.path(key, "key"), None)?;
                 let form = SignerIdForm::IssuerAndSerial;
                 let signer = Signer::new(key, &certificate, digest_by_name(hash)?, form)?;
-                dish.signers.push(signer.parts(&dish.content)?);
+                dish.signers.push(signer.parts(dish.signed())?);
                 if when == "expired" {
                     dish.certificates.extend(certificate.to_der()?);
                 }
@@ -269,12 +307,34 @@ impl Pantry {
                 let certificate = self.certificate(key)?;
                 dish.certificates.extend(certificate.to_der()?);
             }
+            // So many of this size in bytes, which have nothing to do with the signers.
+            ["certificates", count, size] => {
+                for number in 0..count.parse()? {
+                    let certificate = self.large("ca", number, size.parse()?)?;
+                    dish.certificates.extend(certificate);
+                }
+            }
+            // A certificate is the file: that one, or one of that key by that issuer.
+            ["certificate", key, "as", "file"] => {
+                dish.file = Some(self.certificate(key)?.to_der()?);
+            }
+            ["issued", issuer, key] => {
+                dish.file = Some(self.issue(issuer, key, key, false)?.to_der()?);
+            }
+            // The same, but of another key: issuer, serial number and name stay.
+            ["issued", issuer, key, other] => {
+                dish.file = Some(self.issue(issuer, key, other, false)?.to_der()?);
+            }
             // The last byte of the last certificate's signature.
             ["flip", "certificates"] => {
                 *dish.certificates.last_mut().context("no certificate")? ^= 1;
             }
             ["unknown", "digest"] => {
                 dish.last_signer()?.digest = message::algorithm(&[0x2a, 0x03, 0x04], &[]);
+            }
+            ["call", "it", hash] => {
+                let digest = message::digest_algorithm(digest_by_name(hash)?);
+                dish.last_signer()?.digest = digest.context("no such digest")?;
             }
             // Known, and built into no test kernel: SM3.
             ["absent", "digest"] => {
@@ -284,7 +344,10 @@ impl Pantry {
             ["unknown", "key"] => {
                 dish.last_signer()?.key = message::algorithm(&[0x2a, 0x03, 0x04], &[]);
             }
-            ["openssl", what] => dish.message = Some(self.openssl(&dish.content, what)?),
+            ["openssl", what] => {
+                let cms = self.openssl(dish.signed(), what)?;
+                dish.put_message(cms);
+            }
             ["message", length] => dish.message = Some(vec![0x30; length.parse()?]),
 
             ["proof", name] => dish.prove(proofs::proof(&self.kernel, name, false)?),
@@ -304,6 +367,63 @@ impl Pantry {
                     _ => [sibling, &own].concat(),
                 };
                 dish.message = Some([&(position >> 1).to_be_bytes(), above].concat());
+            }
+
+            // The module becomes one of a release of so many, at this position: from here on, the head of
+            // its tree is signed.
+            ["release", size, position] => {
+                dish.release = Some(in_release(&dish.content, size.parse()?, position.parse()?)?);
+            }
+            // The proof of another module of the release.
+            ["other", "place", position] => {
+                let release = dish.release()?;
+                let tree = release.tree.as_ref().context("too large a tree")?;
+                release.proof = tree.proof(position.parse()?)?;
+            }
+            ["in", "head", at, value] => {
+                let place = dish.release()?.head.get_mut(at.parse::<usize>()?);
+                *place.context("a head is shorter")? = value.parse()?;
+            }
+            ["in", "proof", at, value] => {
+                let place = dish.release()?.proof.get_mut(at.parse::<usize>()?);
+                *place.context("the proof is shorter")? = value.parse()?;
+            }
+            ["shorter", "proof"] => {
+                let proof = &mut dish.release()?.proof;
+                let shorter = proof.len().checked_sub(HASH_SIZE).context("it has none")?;
+                proof.truncate(shorter);
+            }
+            ["longer", "proof"] => dish.release()?.proof.extend([0; HASH_SIZE]),
+            // Its CMS message, as if the module were signed by itself.
+            ["no", "release"] => dish.release = None,
+            ["head", "as", "module"] => {
+                dish.content = dish.release()?.head.clone();
+                dish.release = None;
+            }
+            // The tree of the kernel's own build, as if it were that of a release: the same hashes.
+            ["build", "as", "release"] => {
+                let proof = dish.message.take().context("no proof yet")?;
+                let (position, siblings) = merkle::parse(&proof).context("no proof")?;
+                let size = 1 << (siblings.len() / HASH_SIZE);
+                let mut root = leaf(position, &dish.content);
+                for (level, sibling) in siblings.chunks(HASH_SIZE).enumerate() {
+                    let (left, right) = match position >> level & 1 {
+                        0 => (&root[..], sibling),
+                        _ => (sibling, &root[..]),
+                    };
+                    root = openssl::sha::sha256(&[merkle::NODE, left, right].concat());
+                }
+                dish.is_proof = false;
+                dish.release = Some(InRelease {
+                    tree: None,
+                    head: modsig::verify::release::head(size, &root).to_vec(),
+                    proof: [&proof_start(size, position)[..], siblings].concat(),
+                });
+            }
+            // And the reverse.
+            ["place", "as", "proof"] => {
+                let release = dish.release.take().context("no release yet")?;
+                dish.prove(release.proof[5..].to_vec());
             }
 
             ["append", count] => {
@@ -422,16 +542,17 @@ impl Pantry {
         Ok(fs::read(&path)?)
     }
 
-    /// A certificate for a key, signed with the issuer's.
-    fn issue(&self, issuer: &str, key: &str, is_expired: bool) -> Result<X509> {
+    /// A certificate in the name of `name` for a key, signed with the issuer's.
+    fn issue(&self, issuer: &str, name: &str, key: &str, is_expired: bool) -> Result<X509> {
         let by = self.certificate(issuer)?;
         let by_key = keys::private_key(&self.path(issuer, "key"), None)?;
         let mut new = X509::builder()?;
         new.set_version(2)?;
-        let serial = BigNum::from_slice(&openssl::sha::sha1(format!("{issuer} {key}").as_bytes()))?;
+        let serial =
+            BigNum::from_slice(&openssl::sha::sha1(format!("{issuer} {name}").as_bytes()))?;
         new.set_serial_number(&*serial.to_asn1_integer()?)?;
         new.set_issuer_name(by.subject_name())?;
-        new.set_subject_name(self.certificate(key)?.subject_name())?;
+        new.set_subject_name(self.certificate(name)?.subject_name())?;
         let (from, to) = match is_expired {
             true => (1_000_000_000, 1_100_000_000),
             false => (1_700_000_000, 4_000_000_000),
@@ -448,6 +569,35 @@ impl Pantry {
         new.append_extension(by_id?)?;
         new.sign(&by_key, MessageDigest::sha256())?;
         Ok(new.build())
+    }
+
+    /// A certificate of this size, encoded, which no other number has.
+    fn large(&self, issuer: &str, number: u32, size: usize) -> Result<Vec<u8>> {
+        let by = self.certificate(issuer)?;
+        let by_key = keys::private_key(&self.path(issuer, "key"), None)?;
+        let mut filling = 0;
+        for _ in 0..5 {
+            let mut new = X509::builder()?;
+            new.set_version(2)?;
+            let serial = BigNum::from_u32(0x4d00_0000 | number)?;
+            new.set_serial_number(&*serial.to_asn1_integer()?)?;
+            new.set_issuer_name(by.subject_name())?;
+            new.set_subject_name(by.subject_name())?;
+            new.set_not_before(&*Asn1Time::from_unix(1_700_000_000)?)?;
+            new.set_not_after(&*Asn1Time::from_unix(4_000_000_000)?)?;
+            new.set_pubkey(&*by.public_key()?)?;
+            let filler = Asn1OctetString::new_from_bytes(&vec![0; filling])?;
+            let kind = Asn1Object::from_str("1.2.3.4")?;
+            new.append_extension(X509Extension::new_from_der(&kind, false, &filler)?)?;
+            new.sign(&by_key, MessageDigest::sha256())?;
+            let new = new.build().to_der()?;
+            match size.checked_sub(new.len()) {
+                Some(0) => return Ok(new),
+                Some(more) => filling += more,
+                None => filling -= (new.len() - size).min(filling),
+            }
+        }
+        bail!("there is no certificate of {size} bytes")
     }
 
     /// A message that only OpenSSL's own CMS makes: with what a module's signature may not have.
@@ -468,6 +618,64 @@ impl Pantry {
         )?;
         Ok(cms.to_der()?)
     }
+}
+
+/// What every proof of a release starts with.
+fn proof_start(size: u32, position: u32) -> [u8; 9] {
+    let ([s0, s1, s2, s3], [p0, p1, p2, p3]) = (size.to_be_bytes(), position.to_be_bytes());
+    [1, s0, s1, s2, s3, p0, p1, p2, p3]
+}
+
+/// A module in a release, of which nobody has seen the others. Of a large one, just the way from the module to
+/// the root is made.
+fn in_release(module: &[u8], size: u32, position: u32) -> Result<InRelease> {
+    /// The largest tree that is made as a whole.
+    const WHOLE: u32 = 5000;
+    ensure!(position < size, "there is no such position");
+    if size <= WHOLE {
+        // A tree has its leaves in the order of their hashes: so these are next to the module's, below and above.
+        let own = release::leaf(module);
+        let (start, end) = own.split_at(own.len() - 8);
+        let end = u64::from_be_bytes(end.try_into()?);
+        let first = end
+            .checked_sub(position.into())
+            .context("too small a hash")?;
+        let leaves = (0..size).map(|at| {
+            let end = first.wrapping_add(at.into());
+            let mut leaf = [0; HASH_SIZE];
+            leaf.copy_from_slice(&[start, &end.to_be_bytes()].concat());
+            leaf
+        });
+        let tree = Tree::new(leaves.collect())?;
+        return Ok(InRelease {
+            head: tree.head().to_vec(),
+            proof: tree.proof(position)?,
+            tree: Some(tree),
+        });
+    }
+    // RFC 9162 section 2.1: siblings stand on both sides of the way, and the last node of a level that has
+    // none is a node of the next level as well.
+    let mut proof = proof_start(size, position).to_vec();
+    let mut root = release::leaf(module);
+    let (mut own, mut last) = (position, size - 1);
+    while last > 0 {
+        let sibling = openssl::sha::sha256(&last.to_be_bytes());
+        let node = match own % 2 {
+            1 => Some([sibling, root]),
+            _ if own < last => Some([root, sibling]),
+            _ => None,
+        };
+        if let Some([left, right]) = node {
+            proof.extend(sibling);
+            root = openssl::sha::sha256(&[&[4], &left[..], &right].concat());
+        }
+        (own, last) = (own / 2, last / 2);
+    }
+    Ok(InRelease {
+        tree: None,
+        head: modsig::verify::release::head(size, &root).to_vec(),
+        proof,
+    })
 }
 
 /// What test modules say first of themselves, and nothing asks for.

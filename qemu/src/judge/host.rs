@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use anyhow::{anyhow, ensure, Context, Result};
-use modsig::verify::{der::Reader, x509, CertificateHash, DigestAlgorithm, Error, Flags, Tree};
+use anyhow::{ensure, Context, Result};
+use modsig::verify::{CertificateHash, DigestAlgorithm, Error, Flags, Tree};
 use modsig_testing::ml_dsa;
 use modsig_tools::{
     compression::Compression,
@@ -13,9 +13,13 @@ use modsig_tools::{
     keys,
     platform::{outcome, Host, Mode},
 };
+use openssl::x509::X509;
 
 use crate::{
-    corpus::{cases::MODULE_INIT_COMPRESSED_FILE, recipe::Pantry},
+    corpus::{
+        cases::{tbs, Change, MODULE_INIT_COMPRESSED_FILE},
+        recipe::Pantry,
+    },
     machine::{
         boot::Boot,
         firmware::{DB, DBX, DBX_FILE},
@@ -56,14 +60,50 @@ pub fn host(directory: &Path, series: &Series, hashes: Option<Hashes>) -> Result
     for name in ["blocked", "inter-blocked"] {
         let path = directory.join(format!("{name}.cert.pem"));
         let encoded = keys::certificate(&path)?.to_der()?;
-        let whole = Reader::new(&encoded).any();
-        let certificate = whole.and_then(|whole| x509::parse(&whole, false));
-        let tbs = certificate
-            .map_err(|error| anyhow!("{}: {error}", path.display()))?
-            .tbs;
+        let tbs = tbs(&encoded).with_context(|| path.display().to_string())?;
         host.blacklist_certificate(openssl::sha::sha256(tbs).to_vec());
     }
     Ok(host)
+}
+
+/// A kernel whose keyrings change between two loads.
+pub struct Changing {
+    /// As it is now.
+    pub now: Host,
+    /// Without the certificate that was trusted last.
+    without: Host,
+}
+
+impl Changing {
+    /// As it is at first.
+    pub fn new(host: Host) -> Self {
+        Changing {
+            without: host.clone(),
+            now: host,
+        }
+    }
+
+    /// Does with a file to this kernel what is done to the real one.
+    pub fn change(&mut self, change: Change, file: &[u8]) -> Result<()> {
+        match change {
+            Change::Trust => {
+                self.without = self.now.clone();
+                self.now.trust(&*X509::from_der(file)?)?;
+            }
+            Change::Distrust | Change::Revoke => self.now = self.without.clone(),
+            Change::BlacklistFile => {
+                let digest = openssl::sha::sha256(file);
+                self.now.blacklist(digest);
+                self.without.blacklist(digest);
+            }
+            Change::BlacklistCertificate => {
+                let digest = openssl::sha::sha256(tbs(file)?).to_vec();
+                self.now.blacklist_certificate(digest.clone());
+                self.without.blacklist_certificate(digest);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Trusts and refuses what the firmware's variables have ([`crate::machine::firmware`]).
@@ -189,7 +229,10 @@ mod tests {
                 root,
                 keys: flavour == HASHES,
             };
-            let host = host(&keys, &Series::new("6.12"), Some(hashes)).unwrap();
+            let mut host = host(&keys, &Series::new("6.12"), Some(hashes)).unwrap();
+            if hashes.keys {
+                host.accept_releases();
+            }
             for mode in MODES {
                 let boot = Boot {
                     name: "",

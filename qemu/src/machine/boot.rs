@@ -5,7 +5,7 @@
 use modsig_tools::platform::Mode;
 
 use super::kernels::{
-    C, C_INTEGRITY, FORCE, HASHES, IMAGE, IMAGE_NO_ROOT, INTEGRITY, KEYLESS, PERMISSIVE,
+    C, C_INTEGRITY, DEBUG, FORCE, HASHES, IMAGE, IMAGE_NO_ROOT, INTEGRITY, KEYLESS, PERMISSIVE,
 };
 use crate::corpus::cases::Table;
 
@@ -54,6 +54,11 @@ impl Boot {
             _ => append(self.mode),
         }
     }
+
+    /// Whether its kernel knows signatures for releases (`CONFIG_MODULE_SIG_RUST_RELEASE`).
+    pub fn knows_releases(&self) -> bool {
+        [FORCE, HASHES, DEBUG].contains(&self.flavour)
+    }
 }
 
 const SIGNATURES: Boot = Boot {
@@ -68,6 +73,22 @@ const BY_HASHES: Boot = Boot {
     flavour: HASHES,
     table: Table::Hashes,
     ..SIGNATURES
+};
+const RELEASES: Boot = Boot {
+    name: "releases-permissive",
+    table: Table::Releases,
+    ..BY_HASHES
+};
+/// A kernel that does not know them.
+const OLDER: Boot = Boot {
+    name: "older-permissive",
+    table: Table::Releases,
+    ..SIGNATURES
+};
+const C_OLDER: Boot = Boot {
+    name: "c-older-permissive",
+    table: Table::Releases,
+    ..UNMODIFIED
 };
 const KEYLESS_PERMISSIVE: Boot = Boot {
     name: "hashes-only-permissive",
@@ -107,7 +128,7 @@ const fn in_mode(mode: Mode, name: &'static str, boot: Boot) -> Boot {
 }
 
 /// The boots of kernels with modsig.
-pub const RUST: [Boot; 12] = [
+pub const RUST: [Boot; 19] = [
     SIGNATURES,
     in_mode(Mode::Enforcing, "sig_enforce", SIGNATURES),
     in_mode(Mode::Lockdown, "lockdown", SIGNATURES),
@@ -126,6 +147,18 @@ pub const RUST: [Boot; 12] = [
         table: Table::Signatures,
         ..BY_HASHES
     },
+    RELEASES,
+    in_mode(Mode::Enforcing, "releases-sig_enforce", RELEASES),
+    in_mode(Mode::Lockdown, "releases-lockdown", RELEASES),
+    Boot {
+        name: "releases-force",
+        flavour: FORCE,
+        mode: Mode::Enforcing,
+        ..RELEASES
+    },
+    OLDER,
+    in_mode(Mode::Enforcing, "older-sig_enforce", OLDER),
+    in_mode(Mode::Lockdown, "older-lockdown", OLDER),
     KEYLESS_PERMISSIVE,
     in_mode(
         Mode::Enforcing,
@@ -141,10 +174,13 @@ pub const RUST: [Boot; 12] = [
 ];
 
 /// The boots of the unmodified kernel.
-pub const UNMODIFIED_C: [Boot; 3] = [
+pub const UNMODIFIED_C: [Boot; 6] = [
     UNMODIFIED,
     in_mode(Mode::Enforcing, "c-sig_enforce", UNMODIFIED),
     in_mode(Mode::Lockdown, "c-lockdown", UNMODIFIED),
+    C_OLDER,
+    in_mode(Mode::Enforcing, "c-older-sig_enforce", C_OLDER),
+    in_mode(Mode::Lockdown, "c-older-lockdown", C_OLDER),
 ];
 
 /// The boots in which keys of the firmware or IMA decide as well, of the unmodified kernel and of

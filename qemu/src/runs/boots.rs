@@ -15,10 +15,10 @@ use modsig_tools::platform::{outcome, Mode};
 use super::seen::{Booted, Observation, HOST, READ, TAINTS};
 use crate::{
     corpus::{
-        cases::{self, Case, Table, MODULE_INIT_COMPRESSED_FILE},
+        cases::{self, Case, Change, Table, MODULE_INIT_COMPRESSED_FILE},
         recipe::Pantry,
     },
-    judge::host::{add_firmware, host, on_host},
+    judge::host::{add_firmware, host, on_host, Changing},
     machine::{
         boot::{mode_name, Boot},
         firmware,
@@ -26,15 +26,18 @@ use crate::{
         kernels::{self, Kernel, C, C_INTEGRITY, INTEGRITY},
         programs,
     },
-    verdict::init::{self, Attempt},
+    verdict::init::{self, Attempt, DONE},
 };
 
 /// What IMA is told: all modules have to be signed with its key, beside the file or at its end.
 const IMA_POLICY: &str = "appraise func=MODULE_CHECK appraise_type=imasig|modsig\n";
 /// Its key.
 const IMA_KEY: &str = "leaf";
-/// What it says of others.
-const IMA_REFUSAL: &str = "EACCES";
+/// What the verifier is not asked for, or does not say of itself: what IMA refuses, and that the search for a
+/// key ended at one that was revoked where it is.
+const NOT_ON_HOST: [&str; 2] = ["EACCES", "EKEYREVOKED"];
+/// Who vouches for what is put on the blacklist.
+const BLACKLIST_KEY: &str = "rsa2048";
 
 /// Everything that boots on one architecture share.
 pub struct Harness {
@@ -77,7 +80,8 @@ impl Harness {
 
     /// What the kernel's code on the host makes of a file that this kernel is given.
     pub fn verdict(&self, kernel: &Kernel, file: &[u8], mode: Mode) -> Result<&'static str> {
-        let host = host(&self.keys, &kernel.series, None)?;
+        let mut host = host(&self.keys, &kernel.series, None)?;
+        host.accept_releases();
         Ok(outcome(&host.check(file, Flags::default()), mode))
     }
 
@@ -213,6 +217,10 @@ impl Harness {
         if boot.table == Table::Platform {
             add_firmware(&mut host, &pantry)?;
         }
+        if boot.knows_releases() {
+            host.accept_releases();
+        }
+        let mut host = Changing::new(host);
         guest.program("init")?;
         guest.files.tree(&self.tools, "")?;
         match boot.table {
@@ -224,23 +232,35 @@ impl Harness {
                 let key = pantry.certificate(IMA_KEY)?.to_der()?;
                 guest.files.file("ima.der", &key);
             }
-            Table::Signatures | Table::Hashes => {}
+            Table::Signatures | Table::Hashes | Table::Releases => {}
         }
         let mut list = String::new();
         let mut files = vec![];
         let mut for_modprobe = vec![];
         for (index, case) in table.iter().enumerate() {
-            let (file, label) = pantry
+            let (mut file, label) = pantry
                 .labelled(&case.recipe)
                 .with_context(|| case.name.clone())?;
+            list += &case.list_line(index, &file)?;
             let calls = case.attempts().iter();
-            // The verifier is not asked for what IMA refuses.
             let expected = calls
                 .map(|call| boot.expected(case, call, boot.mode))
-                .find(|expected| *expected != IMA_REFUSAL);
+                .find(|expected| !NOT_ON_HOST.contains(expected));
+            if let Some(change) = case.keys {
+                if expected == Some(DONE) {
+                    host.change(change, &file)?;
+                }
+                if [Change::BlacklistFile, Change::BlacklistCertificate].contains(&change) {
+                    let description = change.description(&file)?;
+                    file = pantry.signature(description.as_bytes(), BLACKLIST_KEY)?;
+                }
+                files.push(file);
+                continue;
+            }
             // It is this verifier on the host, not the C one.
             if let Some(expected) = expected.filter(|_| boot.flavour != C_INTEGRITY) {
-                let (observed, ok) = on_host(&host, &file, case.flags, boot.mode, expected)?;
+                let host = &host.now;
+                let (observed, ok) = on_host(host, &file, case.flags, boot.mode, expected)?;
                 if !ok {
                     println!(
                         "FAIL  {}: on the host {observed}, not {expected}",
@@ -256,7 +276,6 @@ impl Harness {
             if case.kmod.is_some() {
                 for_modprobe.push((format!("case{index:03}"), file.clone()));
             }
-            list += &case.list_line(index);
             files.push(file);
         }
         guest.cases(&files, &list);

@@ -25,7 +25,7 @@ pub fn error_of(words: &str) -> Option<&'static str> {
 
 /// The error numbers that loading a module gives (asm-generic/errno*.h), and kmod's words for
 /// them.
-pub(super) const ERRORS: [(u32, &str, &str); 15] = [
+pub(super) const ERRORS: [(u32, &str, &str); 16] = [
     (1, "EPERM", "Operation not permitted"),
     (
         2,
@@ -44,5 +44,6 @@ pub(super) const ERRORS: [(u32, &str, &str); 15] = [
     (74, "EBADMSG", "Bad message"),
     (90, "EMSGSIZE", "Message too long"),
     (126, "ENOKEY", "Required key not available"),
+    (128, "EKEYREVOKED", "Key has been revoked"),
     (129, "EKEYREJECTED", "Key was rejected by service"),
 ];

@@ -6,12 +6,15 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::errno::{errno_name, ERRORS};
 
+/// What came of a change to the keyrings that was made.
+pub const DONE: &str = "done";
+
 /// One attempt to insert a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// Index of the case.
     pub case: usize,
-    /// `finit`, `init` or `kmod`.
+    /// `finit`, `init`, `kmod` or `keys`.
     pub call: String,
     /// 0, or the error number; kmod's wait status.
     pub result: u32,
@@ -109,6 +112,7 @@ impl Attempt {
     /// the kernel's order.
     pub fn outcome(&self) -> String {
         let outcome = match (self.result, self.module.is_empty()) {
+            (0, true) if self.call == "keys" => DONE.to_owned(),
             (0, false) => match self.module.split_once('(') {
                 Some((_, letters)) => format!("loads, taints {}", letters.trim_end_matches(')')),
                 None => "loads".to_owned(),
