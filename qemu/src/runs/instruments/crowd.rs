@@ -23,10 +23,50 @@ const SLAB_GROWTH: u64 = (LOADS[1] - LOADS[0]) / 2;
 /// Processes that insert modules at the same time, and how many attempts each makes.
 const RACE: (u64, u64) = (8, 500);
 
-/// Puts the files of the table into a run, in which each is expected as in the table. Lockdep turns
-/// itself off when a module is force-loaded, so those are left to the table's own boots.
-fn table_files(run: &mut Run<'_>) -> Result<Vec<cases::Case>> {
-    let mut table = cases::Table::Signatures.cases(run.kernel.series.name())?;
+/// Rows of `releases.toml` that leave in the kernel's memory what it has room for: so once all were tried, no key
+/// gets more references, or fewer.
+const FEW_RELEASES: [&str; 14] = [
+    "the second of three",
+    "RSA-4096/SHA-512",
+    "P-384/SHA-384",
+    "ML-DSA-44",
+    "ML-DSA-65 with attributes",
+    "chain of two certificates",
+    "content flipped",
+    "content flipped, P-384",
+    "signature flipped",
+    "proof of another module",
+    "size 0",
+    "known message, another head",
+    "key that nobody trusts",
+    "revoked key",
+];
+/// Rows that push one another out, all of them by one key.
+const MANY_RELEASES: [&str; 14] = [
+    "1 of ten in turn, time 1",
+    "2 of ten in turn, time 1",
+    "3 of ten in turn, time 1",
+    "4 of ten in turn, time 1",
+    "5 of ten in turn, time 1",
+    "6 of ten in turn, time 1",
+    "7 of ten in turn, time 1",
+    "8 of ten in turn, time 1",
+    "9 of ten in turn, time 1",
+    "10 of ten in turn, time 1",
+    "content flipped",
+    "signature flipped",
+    "known message, another head",
+    "key that nobody trusts",
+];
+
+/// Puts the files of the tables into a run, in which each is expected as in its table: those of these releases, then
+/// signatures. Lockdep turns itself off when a module is force-loaded, so those are left to the tables' own boots.
+fn table_files(run: &mut Run<'_>, releases: &[&str]) -> Result<Vec<cases::Case>> {
+    let series = run.kernel.series.name();
+    let mut table = cases::Table::Releases.cases(series)?;
+    table.retain(|case| releases.contains(&&*case.name));
+    ensure!(!table.is_empty(), "none of the releases is in the table");
+    table.extend(cases::Table::Signatures.cases(series)?);
     table.retain(|case| case.kmod.is_none() && case.flags == 0);
     for case in &table {
         let index = run.file(&case.recipe).with_context(|| case.name.clone())?;
@@ -106,7 +146,7 @@ pub fn loads(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Res
     let mut run = Run::new(harness, kernel, "loads");
     // One after the other: with more CPUs it takes twice as long, for they wait for each other.
     run.options.cpus = 1;
-    let table = table_files(&mut run)?;
+    let table = table_files(&mut run, &FEW_RELEASES)?;
     let leaking = run.file(&["module kmemleak-test".into(), "sign rsa2048 sha256".into()])?;
     run.scan();
     run.step(&format!("put {KMEMLEAK} clear"));
@@ -177,7 +217,7 @@ pub fn loads(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Res
 /// Several CPUs at once.
 pub fn race(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Result<()> {
     let mut run = Run::new(harness, kernel, "race");
-    let table = table_files(&mut run)?;
+    let table = table_files(&mut run, &MANY_RELEASES)?;
     // Modules of one name get in each other's way more often than the table has them.
     for _ in 0..table.len() / 4 {
         for (index, case) in table.iter().enumerate() {

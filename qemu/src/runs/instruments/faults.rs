@@ -34,7 +34,7 @@ const fn victim(
     }
 }
 
-const VICTIMS: [Victim; 9] = [
+const VICTIMS: [Victim; 11] = [
     victim(
         "RSA/SHA-256",
         &["sign rsa2048 sha256"],
@@ -78,6 +78,20 @@ const VICTIMS: [Victim; 9] = [
         &["sign rsa2048 sha256", "absent digest"],
         Some("loads, taints"),
         &[],
+    ),
+    // Until the kernel has remembered the signature.
+    victim(
+        "release",
+        &["release 3 1", "sign rsa2048 sha256"],
+        None,
+        &[],
+    ),
+    // The same file.
+    victim(
+        "release that is known",
+        &["release 3 1", "sign rsa2048 sha256"],
+        None,
+        &["finit"],
     ),
 ];
 

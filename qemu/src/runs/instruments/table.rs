@@ -5,6 +5,7 @@
 use std::fs;
 
 use anyhow::Result;
+use modsig_tools::platform::Mode;
 
 use super::{Check, OPTIONS};
 use crate::{
@@ -19,15 +20,18 @@ use crate::{
     },
 };
 
-/// The case table as in the boot tests, in all modes.
+/// The case table as in the boot tests, in all modes; that of releases in one.
 pub fn table(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Result<()> {
     const NAMES: [&str; 3] = ["debug-permissive", "debug-sig_enforce", "debug-lockdown"];
-    for (name, mode) in NAMES.into_iter().zip(MODES) {
+    let modes = NAMES.into_iter().zip(MODES);
+    let signatures = modes.map(|(name, mode)| (name, mode, Table::Signatures));
+    let releases = ("debug-releases", Mode::Permissive, Table::Releases);
+    for (name, mode, table) in signatures.chain([releases]) {
         let boot = Boot {
             name,
             flavour: DEBUG,
             image: IMAGE,
-            table: Table::Signatures,
+            table,
             mode,
         };
         let outcome = harness.table(kernel, &boot, &OPTIONS, true);
