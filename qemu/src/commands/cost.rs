@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Kernel that takes modules by their hashes only, likewise
     #[arg(long)]
     keyless_kernel: Option<PathBuf>,
+    /// Measure only what modules of a release take
+    #[arg(long)]
+    releases: bool,
     /// Where the figures go, besides those that are there already
     #[arg(long, default_value = "build/bench.json")]
     json: PathBuf,
@@ -39,6 +42,10 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         series: &arguments.target.kernel,
         json: &arguments.json,
     };
+    if arguments.releases {
+        measurement.releases([&arguments.c_kernel, &arguments.hashes_kernel])?;
+        return Ok(true);
+    }
     measurement.run([
         &arguments.c_kernel,
         &arguments.rust_kernel,

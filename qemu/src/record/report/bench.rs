@@ -22,6 +22,9 @@ pub(super) struct Bench {
     /// Of hashes in the guest, likewise.
     #[serde(default, rename = "guest-hashes")]
     pub(super) hashes: BTreeMap<String, Measured>,
+    /// Of releases in the guest, likewise.
+    #[serde(default, rename = "guest-releases")]
+    pub(super) releases: BTreeMap<String, Measured>,
     /// When each of these was measured.
     #[serde(default)]
     measured: BTreeMap<String, BTreeMap<String, Stamp>>,
@@ -41,6 +44,7 @@ pub(super) fn tables(bench: Option<&Bench>, now: &Stamp) -> Markup {
                     ("host", "On the host", &bench.host),
                     ("guest", "In the guest, modsig and C: Linux", &bench.guest),
                     ("guest-hashes", "In the guest, module hashes: Linux", &bench.hashes),
+                    ("guest-releases", "In the guest, releases: Linux", &bench.releases),
                 ] {
                     @for (name, measured) in all {
                         @let title = format!("{title} {name}");

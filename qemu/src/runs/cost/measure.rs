@@ -13,14 +13,17 @@ use modsig_testing::{results::save_figures, vm::Arch};
 use tempfile::NamedTempFile;
 
 use super::{
-    code_size, inputs, proofs,
-    report::{report, report_proofs},
+    code_size, inputs, proofs, releases,
+    report::{report, report_proofs, report_releases},
     Costs, Input, Sizes, Stop,
 };
-use crate::machine::{
-    guest::Guest,
-    kernels::{self, Kernel, C, HASHES, IMAGE, KEYLESS, PERMISSIVE},
-    root::with_root,
+use crate::{
+    corpus::recipe::Pantry,
+    machine::{
+        guest::Guest,
+        kernels::{self, Kernel, C, HASHES, IMAGE, KEYLESS, PERMISSIVE},
+        root::with_root,
+    },
 };
 
 /// What is measured.
@@ -38,21 +41,15 @@ impl Measurement<'_> {
     /// those that scripts build: unmodified, with modsig, by hashes and keys, by hashes only.
     pub fn run(&self, given: [&Option<PathBuf>; 4]) -> Result<()> {
         let arch = self.arch;
-        let kernel_of = |given: &Option<PathBuf>, flavour| match given {
-            Some(directory) => Kernel::at(directory.clone()),
-            None => Kernel::build(self.series, arch, flavour),
-        };
-        let c = kernel_of(given[0], C)?;
-        let rust = kernel_of(given[1], PERMISSIVE)?;
+        let c = self.kernel(given[0], C)?;
+        let rust = self.kernel(given[1], PERMISSIVE)?;
         let keys = kernels::keys()?;
 
-        // One module for both.
-        let module = c.path("modules/test_module.ko");
-        let module = fs::read(&module).with_context(|| module.display().to_string())?;
-        let inputs = inputs(&module, &keys)?;
+        let module = module(&c)?;
+        let files = inputs(&module, &keys)?;
         let costs = [
-            measure(arch, &c.path(IMAGE), &inputs, "c")?,
-            measure(arch, &rust.path(IMAGE), &inputs, "rust")?,
+            measure(arch, &c.path(IMAGE), &files, "c")?,
+            measure(arch, &rust.path(IMAGE), &files, "rust")?,
         ];
         let series = &c.series;
         let sizes = Sizes::read(&c.objects(arch, C)?, &rust.objects(arch, PERMISSIVE)?)?;
@@ -62,19 +59,64 @@ impl Measurement<'_> {
         let kernel = format!("{series} {}", arch.name);
         save_figures(self.json, &["guest", &kernel], &value)?;
 
-        let keyless = kernel_of(given[3], KEYLESS)?;
-        let both = kernel_of(given[2], HASHES)?;
-        // Of signatures, whole calls only.
-        let signed = |input: &Input| matches!(input.key.stop, Stop::Unsigned | Stop::Good);
-        let signed: Vec<Input> = inputs.into_iter().filter(signed).collect();
+        let keyless = self.kernel(given[3], KEYLESS)?;
+        let both = self.kernel(given[2], HASHES)?;
         let by_hashes = [
             measure_proofs(arch, &keyless, &module, vec![], KEYLESS)?,
-            measure_proofs(arch, &both, &module, signed, HASHES)?,
+            measure_all(arch, &both, &module, files, keys)?,
         ];
         let objects = [&rust, &keyless, &both].map(|kernel| code_size(&kernel.path("modsig.o")));
         let value = report_proofs(&costs[1], &by_hashes, objects)?;
-        save_figures(self.json, &["guest-hashes", &kernel], &value)
+        save_figures(self.json, &["guest-hashes", &kernel], &value)?;
+        let value = report_releases(&by_hashes[1], series)?;
+        save_figures(self.json, &["guest-releases", &kernel], &value)
     }
+
+    /// The same of releases alone. The kernels are the unmodified one, of which there is the module, and
+    /// that which goes by hashes and keys.
+    pub fn releases(&self, given: [&Option<PathBuf>; 2]) -> Result<()> {
+        let c = self.kernel(given[0], C)?;
+        let both = self.kernel(given[1], HASHES)?;
+        let keys = kernels::keys()?;
+        let module = module(&c)?;
+        let files = inputs(&module, &keys)?;
+        let costs = measure_all(self.arch, &both, &module, files, keys)?;
+        println!("Linux {}, {}", c.series, self.arch.name);
+        let kernel = format!("{} {}", c.series, self.arch.name);
+        let value = report_releases(&costs, &c.series)?;
+        save_figures(self.json, &["guest-releases", &kernel], &value)
+    }
+
+    fn kernel(&self, given: &Option<PathBuf>, flavour: &str) -> Result<Kernel> {
+        match given {
+            Some(directory) => Kernel::at(directory.clone()),
+            None => Kernel::build(self.series, self.arch, flavour),
+        }
+    }
+}
+
+/// The module that all files are made of, for all kernels.
+fn module(kernel: &Kernel) -> Result<Vec<u8>> {
+    let path = kernel.path("modules/test_module.ko");
+    fs::read(&path).with_context(|| path.display().to_string())
+}
+
+/// Measures all kinds in a kernel that takes all of them: of signatures, whole calls only.
+fn measure_all(
+    arch: Arch,
+    kernel: &Kernel,
+    module: &[u8],
+    files: Vec<Input>,
+    keys: PathBuf,
+) -> Result<Costs> {
+    let signed = |input: &Input| matches!(input.key.stop, Stop::Unsigned | Stop::Good);
+    let mut signed: Vec<Input> = files.into_iter().filter(signed).collect();
+    let pantry = Pantry {
+        keys,
+        kernel: kernel.directory.clone(),
+    };
+    signed.extend(releases::inputs(module, &pantry, &kernel.series)?);
+    measure_proofs(arch, kernel, module, signed, HASHES)
 }
 
 /// Measures proofs, and what else there is, in a kernel that takes the former.
@@ -108,8 +150,9 @@ fn measure(arch: Arch, image: &Path, inputs: &[Input], name: &str) -> Result<Cos
     guest.program("cost")?;
     let mut list = String::new();
     for (index, input) in inputs.iter().enumerate() {
+        let how = if input.key.stop == Stop::First { 2 } else { 0 };
         for _ in 0..input.repeats() {
-            list += &format!("{index:03} 0\n");
+            list += &format!("{index:03} {how}\n");
         }
         if input.key.is_logged_too() {
             list += &format!("{index:03} 1\n");

@@ -31,6 +31,7 @@
 
 pub(super) mod measure;
 pub mod proofs;
+pub mod releases;
 mod report;
 
 pub use measure::Measurement;
@@ -86,6 +87,8 @@ pub enum Stop {
     Unknown,
     /// Finds that the digest is another one.
     Flipped,
+    /// Is content, and has not seen the signature before, which others have, too ([`releases`]).
+    First,
     /// Is content.
     Good,
 }
@@ -95,7 +98,7 @@ pub enum Stop {
 pub struct Key {
     /// Size of the file in bytes; 0 for the smallest that there can be.
     pub size: usize,
-    /// Index in [`SIGNERS`], or [`proofs::PROOF`].
+    /// Index in [`SIGNERS`], or [`proofs::PROOF`], or one of those of [`releases`].
     pub signer: usize,
     /// Where the verifier stops.
     pub stop: Stop,
@@ -114,9 +117,9 @@ impl Key {
     /// The error number that finit_module(2) must answer with.
     fn errno(&self) -> u32 {
         match self.stop {
-            Stop::Unsigned | Stop::Unknown | Stop::Good => 8, // ENOEXEC
-            Stop::Bare | Stop::Length | Stop::End => 74,      // EBADMSG
-            Stop::Flipped => 129,                             // EKEYREJECTED
+            Stop::Unsigned | Stop::Unknown | Stop::First | Stop::Good => 8, // ENOEXEC
+            Stop::Bare | Stop::Length | Stop::End => 74,                    // EBADMSG
+            Stop::Flipped => 129,                                           // EKEYREJECTED
         }
     }
 }
@@ -586,7 +589,7 @@ mod tests {
                 Stop::Unknown if digests_first => found + digest,
                 Stop::Unknown => found,
                 Stop::Flipped => found + digest + signature,
-                Stop::Good => found + digest + signature + blacklist,
+                Stop::First | Stop::Good => found + digest + signature + blacklist,
             };
             let key = Key {
                 size,

@@ -6,8 +6,11 @@ use anyhow::Result;
 use modsig_testing::results::{Goal, Measured, Row, Table};
 use serde_json::json;
 
+use crate::machine::kernels::Series;
+
 use super::{
     proofs::{self, PROOF},
+    releases::Release,
     Costs, Key, Sizes, Stages, Stop, SIGNERS, SIZES,
 };
 
@@ -257,6 +260,52 @@ pub(super) fn report_proofs(
             "appended": appended,
             "code": { "keys": keys_only, "hashes": hashes_only, "both": all },
         }),
+    };
+    println!("\nbench: {} goals missed", measured.missed());
+    Ok(measured)
+}
+
+/// What modules of a release take, beside those that are signed by themselves and those that have proofs, in one
+/// kernel that takes all of them.
+pub(super) fn report_releases(costs: &Costs, series: &Series) -> Result<Measured> {
+    let title = "a release, whole finit_module(2), instructions";
+    println!(
+        "\n{title:46} {:>10} {:>10} {:>10} {:>10} {:>6}",
+        "signed", "first", "later", "proof", "later"
+    );
+    let columns = ["signed by itself", "first", "later", "proof"];
+    let mut table = Table::new(title, &columns, "later : proof");
+    for size in SIZES {
+        for release in costs.releases(series, size)? {
+            let Release {
+                algorithm: (key, digest),
+                by_itself,
+                first,
+                later,
+                proof,
+            } = release;
+            let ratio = later / proof;
+            let goal = match size == SIZES[0] {
+                true => goal(ratio <= 1.15, 1.15, "at most 1.15 times a proof"),
+                false => None,
+            };
+            let what = format!("{}, {key}/{digest}", size_name(size));
+            let row = format!(
+                "{what:46} {by_itself:10.0} {first:10.0} {later:10.0} {proof:10.0} {ratio:6.3}  {}",
+                Goal::verdict(goal.as_ref())
+            );
+            println!("{}", row.trim_end());
+            table.rows.push(Row {
+                what,
+                numbers: vec![by_itself, first, later, proof],
+                ratio: Some(ratio),
+                goal,
+            });
+        }
+    }
+    let measured = Measured {
+        tables: vec![table],
+        ..Measured::default()
     };
     println!("\nbench: {} goals missed", measured.missed());
     Ok(measured)
