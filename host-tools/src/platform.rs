@@ -3,11 +3,13 @@
 //! OpenSSL and some certificates in place of the kernel's crypto API and keyrings: with this, the
 //! kernel's own code says what a kernel with these certificates would say.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{bail, Result};
 use modsig::verify::{
-    check, check_by_hash, merkle,
+    check, check_by_hash,
+    memo::{self, Entry, Memo, Memory},
+    merkle,
     policy::{self, Decision},
     Blacklist, CertificateHash, Checked, Class, Digest, DigestAlgorithm, Error, Flags, Hashes,
     KeyAlgorithm, KeyId, Keyring, Lookup, Platform, PlatformError, PublicKey, Signature, Signed,
@@ -35,6 +37,16 @@ enum KeyKind {
     OpenSsl(PKey<Public>),
     /// Encoded, for OpenSSL may not know it.
     MlDsa(KeyAlgorithm, Arc<[u8]>),
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (KeyKind::OpenSsl(one), KeyKind::OpenSsl(other)) => one.public_eq(other),
+            (KeyKind::MlDsa(_, one), KeyKind::MlDsa(_, other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 impl Key {
@@ -66,6 +78,31 @@ impl Filed {
     }
 }
 
+/// The signatures for releases that keys have made, as the kernel remembers them: one is for thousands of
+/// modules.
+#[derive(Clone, Default)]
+struct Known(Arc<Mutex<Memo<Key, Vec<u8>>>>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Memo<Key, Vec<u8>>> {
+        // Nothing is left half done by whoever panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory<Key> for Known {
+    fn knows(&self, key: &Key, signature: &Signature<'_>) -> bool {
+        self.lock().knows(key, signature)
+    }
+
+    fn remember(&self, key: &Key, signature: &Signature<'_>) {
+        let copy = |octets: &[u8]| Some(octets.to_vec());
+        if let Some(entry) = Entry::new(key.clone(), signature, copy) {
+            self.lock().remember(entry);
+        }
+    }
+}
+
 /// Tells whether the key of an encoded SubjectPublicKeyInfo made a signature of ML-DSA: algorithm,
 /// key, message, signature; `None` if it cannot tell.
 pub type MlDsaVerify = fn(KeyAlgorithm, &[u8], &[u8], &[u8]) -> Option<bool>;
@@ -84,6 +121,7 @@ pub struct Host {
     blacklisted_certificates: Vec<Vec<u8>>,
     left_out: Vec<DigestAlgorithm>,
     ml_dsa: MlDsaVerify,
+    known: Known,
 }
 
 /// The newest kernel there are patches for, and one that asks for blacklisted files as well.
@@ -111,6 +149,7 @@ impl Host {
             blacklisted_certificates: vec![],
             left_out: vec![],
             ml_dsa: ml_dsa::verify,
+            known: Known::default(),
         }
     }
 
@@ -294,6 +333,14 @@ impl Platform for Host {
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError> {
         self.ask(key, signature)
+    }
+
+    fn verify_release(
+        &self,
+        key: &Self::Key,
+        signature: &Signature<'_>,
+    ) -> Result<Verification, PlatformError> {
+        memo::verify(self, &self.known, key, signature)
     }
 
     fn verify_with(
