@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
-use modsig::verify::{cms, DigestAlgorithm, Error, Flags, Tree};
+use modsig::verify::{cms, release::Head, DigestAlgorithm, Error, Flags, Tree};
 use openssl::x509::X509Ref;
 
 use crate::{
@@ -153,7 +153,16 @@ impl Gate {
     /// If a kernel that trusts nobody but the certificate would not load it, or if anybody else
     /// has signed as well.
     pub fn join(&self, module: &[u8], message: &[u8]) -> Result<Vec<u8>> {
-        let file = [module, message, &module::trailer(message)?].concat();
+        self.join_what(module, message, "module")
+    }
+
+    /// Fails unless a message is over the head of a release's tree, as [`Self::join`] does.
+    pub fn check_release(&self, head: &Head, message: &[u8]) -> Result<()> {
+        self.join_what(head, message, "release").map(drop)
+    }
+
+    fn join_what(&self, content: &[u8], message: &[u8], what: &str) -> Result<Vec<u8>> {
+        let file = [content, message, &module::trailer(message)?].concat();
         let checked = self.kernel.check(&file, Flags::default());
         if let Some(reason) = no_verdict(&checked.result) {
             bail!("it {reason}");
@@ -166,8 +175,8 @@ impl Gate {
             },
             Err(error) => {
                 // Why a reader of DER stops is of no help where it is no DER at all.
-                if let Some(what) = recognize::in_place_of_message(message) {
-                    bail!("it is not good for this module: {what}");
+                if let Some(instead) = recognize::in_place_of_message(message) {
+                    bail!("it is not good for this {what}: {instead}");
                 }
                 let hint = match error {
                     Error::EmbeddedContent => ": sign without -nodetach",
@@ -176,7 +185,7 @@ impl Gate {
                     }
                     _ => "",
                 };
-                bail!("it is not good for this module: {error}{hint}")
+                bail!("it is not good for this {what}: {error}{hint}")
             }
         }
         let parsed =

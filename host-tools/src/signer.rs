@@ -71,13 +71,11 @@ impl Signer {
         form: SignerIdForm,
     ) -> Result<Self> {
         let signer = Self::untried(key, certificate, digest, form)?;
-        let content = b"modsig: is this the key of the certificate?";
-        let message = signer.message(content).context("the key does not sign")?;
-        signer.vouch(&append(content, &message)?)?;
+        signer.vouched(b"modsig: is this the key of the certificate?")?;
         Ok(signer)
     }
 
-    /// Without a trial, for whoever signs one file only, and looks at that ([`Self::vouch`]).
+    /// Without a trial, for whoever signs once only, and looks at that ([`Self::vouched`]).
     pub fn untried(
         key: impl Into<SigningKey>,
         certificate: &X509,
@@ -110,7 +108,7 @@ impl Signer {
     }
 
     /// Fails unless a kernel that trusts the certificate loads this file.
-    pub fn vouch(&self, file: &[u8]) -> Result<()> {
+    fn vouch(&self, file: &[u8]) -> Result<()> {
         let result = self.kernel.check(file, Flags::default()).result;
         if let Some(reason) = no_verdict(&result) {
             bail!("what this key signs {reason}");
@@ -195,6 +193,14 @@ impl Signer {
             &[self.parts(content)?],
             &self.certificates,
         ))
+    }
+
+    /// Signs, and looks at what was made: the message over `content`, which a kernel takes that trusts the
+    /// certificate. For a signer that was not tried ([`Self::untried`]).
+    pub fn vouched(&self, content: &[u8]) -> Result<Vec<u8>> {
+        let message = self.message(content).context("the key does not sign")?;
+        self.vouch(&append(content, &message)?)?;
+        Ok(message)
     }
 
     /// Signs: the whole message over content that has this digest ([`Self::digest_of`]).

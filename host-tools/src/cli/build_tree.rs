@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         atomic::{AtomicUsize, Ordering},
         Mutex, PoisonError,
@@ -188,4 +189,22 @@ fn put_anew(writing: &Writing, buffer: &mut Vec<u8>, end: &End<'_>) -> Result<Re
         done,
         file: Some(pending),
     })
+}
+
+/// The module as a command leaves it.
+pub(crate) fn stripped(command: &str, content: &[u8]) -> Result<Vec<u8>> {
+    let directory = tempfile::tempdir().context("cannot make a copy of it to strip")?;
+    let copy = directory.path().join("module.ko");
+    fs::write(&copy, content).context("cannot make a copy of it to strip")?;
+    let output = Command::new("sh")
+        .args(["-c", &format!("{command} \"$0\"")])
+        .arg(&copy)
+        .output()
+        .context("cannot run sh")?;
+    ensure!(
+        output.status.success(),
+        "cannot be stripped by {command:?}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    fs::read(&copy).with_context(|| format!("is gone, stripped by {command:?}"))
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{anyhow, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use modsig_tools::{
     certificate::SignerIdForm,
     detached::{with_ending, Gate, RAW, SIGNATURE},
@@ -10,6 +14,7 @@ use modsig_tools::{
     files::{self, Found, Links},
     keys,
     module::Module,
+    release::{end, leaf, leaves_from_text, Request, Tree, LEAVES},
     signer::Elsewhere,
 };
 use serde::Serialize;
@@ -34,9 +39,13 @@ pub(crate) struct Arguments {
     /// With --raw: name the signer by key identifier, not by issuer and serial number
     #[arg(long, requires = "raw")]
     keyid: bool,
-    /// Where the signatures are, as below --dest-dir of sign [default: beside the modules]
+    /// Where the signatures are, as below --dest-dir of sign [default: beside the modules; with --release, beside
+    /// FILE]
     #[arg(long, value_name = "DIR")]
     signatures: Option<PathBuf>,
+    /// All modules are of the release that sign --release --manifest has written to this file, and get one signature
+    #[arg(long, value_name = "FILE")]
+    release: Option<PathBuf>,
     #[command(flatten)]
     writing: Writing,
     #[command(flatten)]
@@ -60,11 +69,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         false => None,
     };
+    let signatures = Signatures {
+        arguments,
+        gate,
+        elsewhere,
+    };
+    let release = match &arguments.release {
+        Some(file) => Some(signatures.release(file)?),
+        None => None,
+    };
     let modules = arguments.modules.find(Links::Leave)?;
     let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
     arguments.modules.each(
         modules,
-        |buffer, found| attach(arguments, &gate, elsewhere.as_ref(), buffer, found),
+        |buffer, found| {
+            let end = |module: &[u8]| match &release {
+                Some(release) => release.end(module),
+                None => signatures.end(found, module),
+            };
+            attach(arguments, end, buffer, found)
+        },
         |attached| batch.take(attached),
     )
 }
@@ -78,49 +102,110 @@ struct Attached {
     replaced: usize,
 }
 
+/// The signatures that are to be attached.
+struct Signatures<'a> {
+    arguments: &'a Arguments,
+    gate: Gate,
+    elsewhere: Option<Elsewhere>,
+}
+
+impl Signatures<'_> {
+    /// Where the signature is of what is here.
+    fn place(&self, path: &Path, name: &Path) -> PathBuf {
+        let beside = match &self.arguments.signatures {
+            Some(directory) => directory.join(name),
+            None => path.to_path_buf(),
+        };
+        match self.elsewhere {
+            Some(_) => with_ending(&beside, RAW),
+            None => with_ending(&beside, SIGNATURE),
+        }
+    }
+
+    /// The message in a file.
+    fn message(&self, signature: &Path) -> Result<Vec<u8>> {
+        let content = files::read(signature).context("has no signature to attach")?;
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere
+                .message(&content)
+                .with_context(|| signature.display().to_string()),
+            None => Ok(content),
+        }
+    }
+
+    /// What stands behind a module that is signed by itself.
+    fn end(&self, found: &Found, module: &[u8]) -> Result<Vec<u8>> {
+        let signature = self.place(&found.path, &found.name);
+        let mut joined = self.gate.join(module, &self.message(&signature)?);
+        if self.elsewhere.is_some() {
+            joined = joined.map_err(|error| {
+                anyhow!("{error:#}; is it over this module, as it is without a signature, and with the digest of --hash?")
+            });
+        }
+        let file = joined.with_context(|| format!("{} was not attached", signature.display()))?;
+        Ok(file[module.len()..].to_vec())
+    }
+
+    /// A release that was signed.
+    ///
+    /// # Errors
+    ///
+    /// If the signature is not good for it. No module was touched then.
+    fn release(&self, file: &Path) -> Result<Release> {
+        let named = || file.display().to_string();
+        let request = fs::read(file).context("cannot read").with_context(named)?;
+        let request = Request::parse(&request).with_context(named)?;
+        let leaves = with_ending(file, LEAVES);
+        let text = fs::read(&leaves)
+            .context("cannot read; it was made with the other file, and is to be beside it");
+        let tree = text.and_then(|text| leaves_from_text(&text));
+        let tree = tree.with_context(|| leaves.display().to_string())?;
+        ensure!(
+            tree.head() == request.head,
+            "{} and {} are of two releases; make both again",
+            named(),
+            leaves.display()
+        );
+        let name = file.file_name().context("not a file").with_context(named)?;
+        let signature = self.place(file, Path::new(name));
+        let message = self.message(&signature).with_context(named)?;
+        let checked = self.gate.check_release(&request.head, &message);
+        checked.with_context(|| format!("{} was not attached", signature.display()))?;
+        Ok(Release { tree, message })
+    }
+}
+
+/// A release and the signature for it, which is good.
+struct Release {
+    tree: Tree,
+    message: Vec<u8>,
+}
+
+impl Release {
+    /// What stands behind one of its modules.
+    fn end(&self, module: &[u8]) -> Result<Vec<u8>> {
+        let position = self.tree.position(&leaf(module)).context(
+            "is not of the release: it was changed since that was hashed, or was not there; hash and sign the release again, or sign this one by itself",
+        )?;
+        end(&self.tree.proof(position)?, &self.message)
+    }
+}
+
+/// Gives a module its end.
 fn attach(
     arguments: &Arguments,
-    gate: &Gate,
-    elsewhere: Option<&Elsewhere>,
+    end: impl Fn(&[u8]) -> Result<Vec<u8>>,
     buffer: &mut Vec<u8>,
     found: &Found,
 ) -> Result<Replaced> {
-    let path = &found.path;
     let original = found.read(buffer)?;
-    let named = || path.display().to_string();
+    let named = || found.path.display().to_string();
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
-    let beside = match &arguments.signatures {
-        Some(directory) => directory.join(&found.name),
-        None => path.clone(),
-    };
-    let signature = match elsewhere {
-        Some(_) => with_ending(&beside, RAW),
-        None => with_ending(&beside, SIGNATURE),
-    };
-    let mut message = files::read(&signature)
-        .with_context(|| format!("{}: has no signature to attach", path.display()))?;
-    if let Some(elsewhere) = elsewhere {
-        message = elsewhere
-            .message(&message)
-            .with_context(|| signature.display().to_string())?;
-    }
-    let mut joined = gate.join(module, &message);
-    if elsewhere.is_some() {
-        joined = joined.map_err(|error| {
-            anyhow!("{error:#}; is it over this module, as it is without a signature, and with the digest of --hash?")
-        });
-    }
-    let file = joined.with_context(|| {
-        format!(
-            "{}: {} was not attached",
-            path.display(),
-            signature.display()
-        )
-    })?;
+    let end = end(module).with_context(named)?;
     let facts = |attached| Attached { attached, replaced };
-    if opened.misplaced == 0 && *opened.file == file {
+    if opened.misplaced == 0 && opened.file[module.len()..] == end {
         let text = "has this signature already";
         let done = Done::good(Count::AttachedBefore, text, &facts(true));
         return Ok(Replaced { done, file: None });
@@ -130,8 +215,9 @@ fn attach(
         let done = Done::good(Count::ToBeAttached, text, &facts(false));
         return Ok(Replaced { done, file: None });
     }
-    let end = &file[module.len()..];
-    let pending = arguments.writing.put_end(&original, &opened, module, end)?;
+    let pending = arguments
+        .writing
+        .put_end(&original, &opened, module, &end)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",

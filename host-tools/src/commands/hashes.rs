@@ -4,9 +4,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Error, Result};
@@ -30,7 +29,7 @@ use serde::Serialize;
 
 use crate::cli::{
     batch::{Batch, Replaced, Writing},
-    build_tree::{is_kernel_of, list, put_all, End},
+    build_tree::{is_kernel_of, list, put_all, stripped, End},
     output::{self, Count},
     report::{self, at_once, Done, How},
 };
@@ -271,24 +270,6 @@ impl Build<'_> {
     fn vouches(&self, content: &[u8], proof: &[u8]) -> bool {
         merkle::check(&Host::default(), self.vmlinux.root(), content, proof).is_ok()
     }
-}
-
-/// The module as a command leaves it.
-fn stripped(command: &str, content: &[u8]) -> Result<Vec<u8>> {
-    let directory = tempfile::tempdir().context("cannot make a copy of it to strip")?;
-    let copy = directory.path().join("module.ko");
-    fs::write(&copy, content).context("cannot make a copy of it to strip")?;
-    let output = Command::new("sh")
-        .args(["-c", &format!("{command} \"$0\"")])
-        .arg(&copy)
-        .output()
-        .context("cannot run sh")?;
-    ensure!(
-        output.status.success(),
-        "cannot be stripped by {command:?}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    fs::read(&copy).with_context(|| format!("is gone, stripped by {command:?}"))
 }
 
 /// Gives all modules their proofs, and vmlinux the root.

@@ -11,7 +11,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
     certificate::SignerIdForm,
@@ -27,7 +27,6 @@ use modsig_tools::{
 use openssl::x509::X509;
 use serde::Serialize;
 
-use self::release::Release;
 use crate::cli::{
     batch::{Batch, DryRun, Replaced, Writing},
     output::{Count, Named},
@@ -73,8 +72,12 @@ pub(crate) struct Arguments {
           conflicts_with_all = ["manifest", "hash", "paths", "files_from", "detached", "only_missing"])]
     from_manifest: Option<PathBuf>,
     /// Sign all modules with one signature, for kernels with CONFIG_MODULE_SIG_RUST_RELEASE
-    #[arg(long, conflicts_with_all = ["detached", "manifest", "from_manifest"])]
+    #[arg(long)]
     release: bool,
+    /// With --release and --manifest: modules of the release are also those that COMMAND strips (called with the
+    /// path of a temporary copy)
+    #[arg(long, value_name = "COMMAND", conflicts_with = "from_manifest")]
+    stripped_by: Option<String>,
     /// Number of signing operations to run on a token in parallel
     #[arg(long, value_name = "N", default_value = "1")]
     token_sessions: NonZero<usize>,
@@ -96,34 +99,40 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let digest = digest_by_name(&arguments.hash)?;
+    ensure!(
+        !arguments.release || !arguments.detached,
+        "--release makes one signature for all modules, and --detached one for each; for one in a file of its own: \
+         sign --release --manifest FILE, then sign --from-manifest FILE"
+    );
+    ensure!(
+        arguments.stripped_by.is_none() || arguments.release && arguments.manifest.is_some(),
+        "--stripped-by is for modules that get their signature later, once they are stripped: sign --release \
+         --manifest FILE, sign --from-manifest FILE, then attach --release FILE"
+    );
     if let Some(file) = &arguments.manifest {
-        return manifest::write(&arguments.modules, digest, file);
+        return match arguments.release {
+            true => release::write(arguments, digest, file),
+            false => manifest::write(&arguments.modules, digest, file),
+        };
     }
     if let (Some(file), Some(directory)) = (&arguments.from_manifest, &arguments.dest_dir) {
-        let manifest = manifest::read(file)?;
-        let signer = Keys::read(arguments)?.signer(manifest.hash, manifest.modules.len())?;
-        // A key of ML-DSA says here that it cannot.
-        signer.digest_of(&[])?;
-        let (modules, writing) = (&arguments.modules, &arguments.writing);
-        return manifest::sign(modules, writing, manifest, &signer, directory);
+        return manifest::sign(arguments, file, directory);
     }
     // The key first: who is to type its passphrase is asked at once, and nobody reads along while it waits for
     // a list.
     let keys = Keys::read(arguments)?;
+    if arguments.release {
+        return release::sign(arguments, keys, digest);
+    }
     let modules = arguments.modules.find(Links::Leave)?;
     let signer = keys.signer(digest, modules.len())?;
     if let Some(directory) = &arguments.dest_dir {
         names_differ(directory, modules.iter().flatten())?;
     }
-    let release = match arguments.release {
-        true => Some(Release::new(arguments, &signer, &modules)?),
-        false => None,
-    };
-    let release = release.as_ref();
     let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
     arguments.modules.each(
         modules,
-        |buffer, found| sign(arguments, &signer, release, buffer, found),
+        |buffer, found| sign(arguments, &signer, buffer, found),
         |signed| batch.take(signed),
     )
 }
@@ -157,6 +166,20 @@ impl<'a> Keys<'a> {
 
     /// The signer that was asked for, for so many modules; says what is odd about it.
     fn signer(self, digest: DigestAlgorithm, count: usize) -> Result<Signer> {
+        self.signer_by(digest, count, Signer::new)
+    }
+
+    /// The same for one signature, which is to be looked at ([`Signer::vouched`]).
+    fn untried(self, digest: DigestAlgorithm) -> Result<Signer> {
+        self.signer_by(digest, 1, Signer::untried)
+    }
+
+    fn signer_by(
+        self,
+        digest: DigestAlgorithm,
+        count: usize,
+        new: fn(SigningKey, &X509, DigestAlgorithm, SignerIdForm) -> Result<Signer>,
+    ) -> Result<Signer> {
         let form = match self.arguments.keyid {
             true => SignerIdForm::SubjectKeyId,
             false => SignerIdForm::IssuerAndSerial,
@@ -164,7 +187,7 @@ impl<'a> Keys<'a> {
         let signer = self
             .private
             .by(self.arguments.library, digest, count)
-            .and_then(|private| Signer::new(private, &self.certificate, digest, form))
+            .and_then(|private| new(private, &self.certificate, digest, form))
             .context(self.named)?;
         let signer = match &self.chain {
             Some(chain) => signer.with_chain(&self.certificate, chain)?,
@@ -199,7 +222,6 @@ fn names_differ<'a>(directory: &Path, modules: impl Iterator<Item = &'a Found>) 
 fn sign(
     arguments: &Arguments,
     signer: &Signer,
-    release: Option<&Release>,
     buffer: &mut Vec<u8>,
     found: &Found,
 ) -> Result<Replaced> {
@@ -209,77 +231,97 @@ fn sign(
     let opened = Module::open(buffer).with_context(named)?;
     let (module, replaced) = opened.loadable().with_context(named)?;
     let replaced = replaced + opened.misplaced;
-    let of_release = match release {
-        Some(release) => Some(release.end(path, module).with_context(named)?),
-        None => None,
-    };
-    let is_signed = || match &of_release {
-        Some(end) => opened.file[module.len()..] == *end,
-        None => signer.has_signed(&opened.file),
-    };
-    if arguments.only_missing && opened.misplaced == 0 && is_signed() {
-        let facts = Signed::new(true, 0, None);
-        let text = "signed before, left as it is";
-        let done = Done::good(Count::SignedBefore, text, &facts);
-        return Ok(Replaced { done, file: None });
+    if arguments.only_missing && opened.misplaced == 0 && signer.has_signed(&opened.file) {
+        return Ok(signed_before());
     }
     if arguments.dry_run.dry_run {
-        let text = match replaced {
-            0 => "would be signed",
-            _ => "would be signed, its old signature replaced",
-        };
-        let done = Done::good(Count::ToBeSigned, text, &Signed::new(false, replaced, None));
-        return Ok(Replaced { done, file: None });
+        return Ok(to_be_signed(replaced));
     }
-    let message = match &of_release {
-        Some(_) => vec![],
-        None => signer.message(module).with_context(named)?,
-    };
+    let message = signer.message(module).with_context(named)?;
 
     let directory = arguments.dest_dir.as_deref();
-    // A copy has the original's mode, and is whose who makes it.
-    let copy = |ending, parts: &[Cow<'_, [u8]>]| {
-        let place = found.output(directory, ending)?;
-        let destination = place.path().to_path_buf();
-        let pending = Pending::create_at(place, original.mode() & 0o777, parts)?;
-        Ok::<_, anyhow::Error>((pending, destination))
-    };
-    let (pending, destination, text) = if arguments.detached {
-        let (pending, destination) = copy(SIGNATURE, &[Cow::Borrowed(&message[..])])?;
+    if arguments.detached {
+        let parts = [Cow::Borrowed(&message[..])];
+        let (pending, destination) = copy(found, directory, SIGNATURE, original.mode(), &parts)?;
         let text = format!("signature in {}", destination.display());
-        (Some(pending), destination, text)
-    } else {
-        let end = match of_release {
-            Some(end) => end,
-            None => [&message[..], &module::trailer(&message)?].concat(),
-        };
-        let mut text = "signed".to_owned();
-        if replaced > 0 {
-            text += ", its old signature replaced";
-        }
-        if directory.is_some() {
-            let (pending, destination) = copy(
-                "",
-                &opened.packed(&[module, &end], arguments.writing.level)?,
-            )?;
-            text += &format!(", in {}", destination.display());
-            (Some(pending), destination, text)
-        } else {
-            let pending = arguments
-                .writing
-                .put_end(&original, &opened, module, &end)?;
-            (pending, path.clone(), text)
-        }
+        return Ok(done(replaced, text, &destination, Some(pending)));
+    }
+    let end = [&message[..], &module::trailer(&message)?].concat();
+    if directory.is_some() {
+        let parts = opened.packed(&[module, &end], arguments.writing.level)?;
+        let (pending, destination) = copy(found, directory, "", original.mode(), &parts)?;
+        return Ok(signed(replaced, &destination, directory, Some(pending)));
+    }
+    let pending = arguments
+        .writing
+        .put_end(&original, &opened, module, &end)?;
+    Ok(signed(replaced, path, None, pending))
+}
+
+/// Writes a copy of a module, or what there is of it beside it. It has the original's mode, and is whose who
+/// makes it.
+fn copy(
+    found: &Found,
+    directory: Option<&Path>,
+    ending: &str,
+    mode: u32,
+    parts: &[Cow<'_, [u8]>],
+) -> Result<(Pending, PathBuf)> {
+    let place = found.output(directory, ending)?;
+    let destination = place.path().to_path_buf();
+    let pending = Pending::create_at(place, mode & 0o777, parts)?;
+    Ok((pending, destination))
+}
+
+/// It has the signature already that it would get.
+fn signed_before() -> Replaced {
+    let facts = Signed::new(true, 0, None);
+    let text = "signed before, left as it is";
+    Replaced {
+        done: Done::good(Count::SignedBefore, text, &facts),
+        file: None,
+    }
+}
+
+/// It would be signed, and had so many signatures.
+fn to_be_signed(replaced: usize) -> Replaced {
+    let text = match replaced {
+        0 => "would be signed",
+        _ => "would be signed, its old signature replaced",
     };
+    Replaced {
+        done: Done::good(Count::ToBeSigned, text, &Signed::new(false, replaced, None)),
+        file: None,
+    }
+}
+
+/// It is signed there, in place or in a copy below a directory, and had so many signatures.
+fn signed(
+    replaced: usize,
+    destination: &Path,
+    directory: Option<&Path>,
+    file: Option<Pending>,
+) -> Replaced {
+    let mut text = "signed".to_owned();
+    if replaced > 0 {
+        text += ", its old signature replaced";
+    }
+    if directory.is_some() {
+        text += &format!(", in {}", destination.display());
+    }
+    done(replaced, text, destination, file)
+}
+
+fn done(replaced: usize, text: String, destination: &Path, file: Option<Pending>) -> Replaced {
     let count = match replaced {
         0 => Count::Signed,
         _ => Count::SignedAgain,
     };
-    let facts = Signed::new(true, replaced, Some(&destination));
-    Ok(Replaced {
+    let facts = Signed::new(true, replaced, Some(destination));
+    Replaced {
         done: Done::good(count, text, &facts),
-        file: pending,
-    })
+        file,
+    }
 }
 
 /// What JSON has of a module that was signed, or would be.

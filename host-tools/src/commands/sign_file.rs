@@ -19,7 +19,8 @@ use modsig_tools::{
     keys,
     module::{self, Module},
     platform,
-    signer::{append, strip, Signer},
+    release::{self, leaf, Tree},
+    signer::{strip, Signer},
 };
 
 use crate::cli::help;
@@ -56,6 +57,10 @@ pub struct Arguments {
     /// Append this signature, a PKCS#7 message that was made elsewhere
     #[arg(short = 's', value_name = "raw sig", conflicts_with_all = ["detached", "p7s", "key_id"])]
     pub raw: Option<PathBuf>,
+    /// As modsig sign --release does: the module is a release of its own, for kernels with
+    /// CONFIG_MODULE_SIG_RUST_RELEASE
+    #[arg(long, conflicts_with_all = ["detached", "p7s", "raw"])]
+    pub release: bool,
     /// Digest algorithm, private key and its certificate (as for "modsig sign"), module, and where the
     /// signed module goes, if not in place
     #[arg(required = true, num_args = 3..=5, value_name = "operand")]
@@ -106,6 +111,16 @@ fn sign(arguments: &Arguments, key_operands: usize) -> Result<()> {
     // Images of kernels are signed so as well, for kexec.
     let is_module = opened.unsigned().is_ok();
     let (content, _) = strip(&opened.file);
+    ensure!(
+        is_module || !arguments.release,
+        "{}: not a kernel module, and only modules have a signature for a release; leave --release out",
+        named()
+    );
+    let tree = match arguments.release {
+        true => Some(Tree::new(vec![leaf(content)])?),
+        false => None,
+    };
+    let head = tree.as_ref().map(Tree::head);
     let message = match &arguments.raw {
         // As the kernel's own: what was made elsewhere is a whole message.
         Some(raw) => files::read(raw)?,
@@ -119,10 +134,8 @@ fn sign(arguments: &Arguments, key_operands: usize) -> Result<()> {
             let digest = digest_by_any_name(&hash.to_string_lossy())?;
             let (key, x509) = keys::pair(key_file, certificate, None)?;
             let sign = || {
-                let signer = Signer::untried(key, &x509, digest, form)?;
-                let message = signer.message(content)?;
-                signer.vouch(&append(content, &message)?)?;
-                Ok::<_, anyhow::Error>(message)
+                let content = head.as_ref().map_or(content, |head| &head[..]);
+                Signer::untried(key, &x509, digest, form)?.vouched(content)
             };
             sign().with_context(|| {
                 format!(
@@ -138,8 +151,11 @@ fn sign(arguments: &Arguments, key_operands: usize) -> Result<()> {
         Pending::create_at(place, original.mode() & 0o777, &[&message])?.commit()?;
     }
     if !arguments.detached {
-        let trailer = module::trailer(&message)?;
-        let parts = opened.packed(&[content, &message, &trailer], None)?;
+        let end = match &tree {
+            Some(tree) => release::end(&tree.proof(0)?, &message)?,
+            None => [&message[..], &module::trailer(&message)?].concat(),
+        };
+        let parts = opened.packed(&[content, &end], None)?;
         // As the kernel's own, which does not ask who may write to the module.
         let pending = match operand(key_operands + 3) {
             Some(copy) => Pending::create(copy, original.mode() & 0o777, &parts)?,

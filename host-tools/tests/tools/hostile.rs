@@ -108,6 +108,12 @@ fn links_that_somebody_planted_lead_root_nowhere() {
     plant("out/list");
     let manifest = ["sign", "--manifest", "out/list", "tree"];
     refuses(&modsig(&work, &manifest), "out/list", 2);
+    let manifest = ["sign", "--release", "--manifest", "out/list", "tree"];
+    refuses(&modsig(&work, &manifest), "out/list", 2);
+    plant("out/other.leaves");
+    let manifest = ["sign", "--release", "--manifest", "out/other", "tree"];
+    refuses(&modsig(&work, &manifest), "out/other.leaves", 2);
+    assert!(!work.path().join("out/other").exists());
     plant("out/key");
     for [key, cert] in [["out/key", "out/cert"], ["out/cert", "out/key"]] {
         let keygen = ["keygen", "--force", "--algorithm", "p256", "--key", key];
@@ -228,11 +234,14 @@ fn names_that_are_swapped_meanwhile_lead_root_nowhere() {
     let start = Instant::now();
     let mut signed = 0;
     swapping(&module, &link, || {
-        while start.elapsed() < Duration::from_secs(4) {
-            let output = modsig(&work, &sign);
-            let text = String::from_utf8_lossy(&output.stdout);
-            signed += usize::from(text.contains("2 signed"));
-            assert_eq!(fs::read(&target).unwrap(), MODULE);
+        while start.elapsed() < Duration::from_secs(6) {
+            for release in [None, Some("--release")] {
+                let arguments: Vec<_> = sign.into_iter().chain(release).collect();
+                let output = modsig(&work, &arguments);
+                let text = String::from_utf8_lossy(&output.stdout);
+                signed += usize::from(text.contains("2 signed"));
+                assert_eq!(fs::read(&target).unwrap(), MODULE);
+            }
         }
     });
     let now = fs::metadata(&target).unwrap();

@@ -401,6 +401,14 @@ fn few_descriptors_or_threads_make_it_slower_only() {
         assert_eq!(with(&format!("sign {key} tree")), "400 signed");
         let verified = with("verify --jobs 32 --cert c.pem tree");
         assert_eq!(verified, "400 good");
+        let release = with(&format!("sign --release {key} tree"));
+        assert_eq!(release, "400 signed again");
+        let digested = with("sign --release --jobs 32 --manifest list tree");
+        assert_eq!(digested, "400 digested");
+        with(&format!("sign --from-manifest list {key} --dest-dir ."));
+        let attached = with("attach --release list --cert c.pem --jobs 32 tree");
+        assert_eq!(attached, "400 attached");
+        assert_eq!(with("verify --jobs 32 --cert c.pem tree"), "400 good");
         assert_eq!(with("strip --jobs 32 tree"), "400 stripped");
         let copies = with(&format!("sign {key} --detached --dest-dir out tree"));
         assert_eq!(copies, "400 signed");

@@ -309,6 +309,47 @@ fn a_digest_is_not_enough() {
     }
 }
 
+/// Of a release the list has what is signed itself, not its digest.
+#[test]
+fn a_release_is_signed_elsewhere_as_well() {
+    let foreign = Foreign::new(KeyAlgorithm::MlDsa65);
+    let work = &foreign.work;
+    good(&modsig(
+        work,
+        &["sign", "--release", "--manifest", "list", "m.ko"],
+    ));
+    let from = ["--from-manifest", "list", "--dest-dir", "signatures"];
+    let keys = ["--key", "k.pem", "--cert", "c.pem"];
+    let output = modsig(work, &[&["sign"], &from[..], &keys].concat());
+    if !available() {
+        fails(&output, 2, MISSING);
+        return;
+    }
+    good(&output);
+    let attach = [
+        "attach",
+        "--cert",
+        "c.pem",
+        "--release",
+        "list",
+        "--signatures",
+        "signatures",
+        "m.ko",
+    ];
+    good(&modsig(work, &attach));
+    let file = module(work);
+    let split = trailer::split(&file).unwrap();
+    assert_eq!(split.kind, trailer::Kind::Release);
+    // A tree of one leaf: the root is the leaf.
+    let leaf = openssl::sha::sha256(&[&[3][..], MODULE].concat());
+    let head = [b"modsig: release\0\x01\x04\0\0\0\x01", &leaf[..]].concat();
+    let signed = signer::append(&head, &split.message[9..]).unwrap();
+    assert_eq!(
+        check(&foreign.host(), &signed, Flags::default()).result,
+        Ok(())
+    );
+}
+
 #[test]
 fn the_harness_keys_are_there() {
     let directory = script("build/keys", &[]);

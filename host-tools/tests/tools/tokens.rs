@@ -374,6 +374,65 @@ fn a_key_that_wants_its_pin_each_time_gets_it() {
     }
 }
 
+/// A card may want a touch for each signature, and takes a second for it.
+#[test]
+fn a_token_is_asked_once_for_a_release() {
+    let token = Token::new();
+    fs::create_dir(token.work.path().join("lib")).unwrap();
+    for n in 0..5 {
+        let content = [MODULE, &[n]].concat();
+        fs::write(token.work.path().join(format!("lib/{n}.ko")), content).unwrap();
+    }
+    // OpenSC's library, which stands between the token and who uses it, and writes down each call.
+    let spy = installed("pkcs11-spy.so", "opensc-pkcs11");
+    let log = token.work.path().join("spy.log");
+    let asked = |arguments: &[&str]| {
+        let _ = fs::remove_file(&log);
+        let key = ["--key", &uri("rsa"), "--cert", "rsa.pem"];
+        let mut command = token.command(MODSIG, &[arguments, &key].concat());
+        command
+            .env("PKCS11_PROVIDER_MODULE", &spy)
+            .env("PKCS11SPY", HSM)
+            .env("PKCS11SPY_OUTPUT", &log)
+            .env(keys::PIN_VARIABLE, PIN);
+        let output = without_secret(command.output().unwrap());
+        good(&output);
+        let calls = fs::read_to_string(&log).unwrap();
+        let starts = calls.lines().filter(|line| line.ends_with(": C_SignInit"));
+        (starts.count(), String::from_utf8(output.stdout).unwrap())
+    };
+    // Each by itself, and one that shows that the key is the certificate's.
+    assert_eq!(asked(&["sign", "lib"]).0, 6);
+    let release = ["sign", "--release", "lib"];
+    assert_eq!(asked(&release), (1, "5 signed again\n".to_owned()));
+    let verify = ["verify", "--cert", "rsa.pem", "lib"];
+    says(&modsig(&token.work, &verify), "5 good");
+    // There is the signature already.
+    let missing = [&release[..], &["--only-missing"]].concat();
+    assert_eq!(asked(&missing), (0, "5 signed before\n".to_owned()));
+    fs::write(token.work.path().join("lib/2.ko"), [MODULE, &[2]].concat()).unwrap();
+    let (count, text) = asked(&missing);
+    assert_eq!((count, &*text), (0, "1 signed, 4 signed before\n"));
+    // Where the modules are not, too.
+    let manifest = ["sign", "--release", "--manifest", "list", "lib"];
+    good(&modsig(&token.work, &manifest));
+    let from = ["sign", "--from-manifest", "list", "--dest-dir", "."];
+    assert_eq!(asked(&from).0, 1);
+    let attach = ["attach", "--release", "list", "--cert", "rsa.pem", "lib"];
+    // With RSA, it is the same signature.
+    says(&modsig(&token.work, &attach), "5 attached before");
+    // A dry run tries the key.
+    assert_eq!(asked(&[&release[..], &["--dry-run"]].concat()).0, 1);
+}
+
+#[test]
+fn a_token_that_is_not_the_certificates_signs_no_release() {
+    let token = Token::new();
+    let sign = ["--release", "--key", &uri("rsa"), "--cert", "ec.pem"];
+    fails(&token.sign(Some(PIN), &sign), 2, "do not belong together");
+    token.untouched();
+}
+
 /// The other machine: `p11-kit server`, which lends the token to whoever opens its socket.
 struct OtherMachine {
     process: Child,
@@ -438,8 +497,8 @@ impl Drop for OtherMachine {
     }
 }
 
-/// The PKCS#11 module that speaks to such a socket.
-fn client() -> PathBuf {
+/// A PKCS#11 module of another package, where that has put it.
+fn installed(name: &str, package: &str) -> PathBuf {
     let directories = [
         format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH),
         "/usr/lib64".to_owned(),
@@ -447,9 +506,14 @@ fn client() -> PathBuf {
     ];
     let mut all = directories
         .iter()
-        .map(|directory| Path::new(directory).join("pkcs11/p11-kit-client.so"));
-    all.find(|client| client.exists())
-        .expect("p11-kit-client.so, of the package p11-kit-modules")
+        .map(|directory| Path::new(directory).join("pkcs11").join(name));
+    all.find(|module| module.exists())
+        .unwrap_or_else(|| panic!("{name}, of the package {package}"))
+}
+
+/// The PKCS#11 module that speaks to such a socket.
+fn client() -> PathBuf {
+    installed("p11-kit-client.so", "p11-kit-modules")
 }
 
 #[test]

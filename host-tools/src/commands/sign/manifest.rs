@@ -4,27 +4,29 @@
 //! signs what is listed.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use modsig::verify::DigestAlgorithm;
 use modsig_tools::{
     detached::{Manifest, SIGNATURE},
     digest::message_digest,
-    files::{self, Found, Links, Pending},
+    files::{self, Found, Links},
     module::Module,
+    release::Request,
     signer::Signer,
 };
 use openssl::hash::hash;
 use serde::Serialize;
 
-use super::Signed;
+use super::{copy, done, Arguments, Keys};
 use crate::cli::{
-    batch::{Batch, Replaced, Writing},
+    batch::{Batch, Replaced},
     output::Count,
     report::{Done, Modules},
 };
@@ -33,6 +35,11 @@ use crate::cli::{
 #[derive(Serialize)]
 struct Digested {
     digested: bool,
+}
+
+/// A module is in the list.
+pub(super) fn digested() -> Done {
+    Done::good(Count::Digested, "digested", &Digested { digested: true })
 }
 
 /// Lists the digests of modules in a file. It takes no key.
@@ -54,8 +61,7 @@ pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> 
             return vec![];
         };
         listed.push((at, module));
-        let done = Done::good(Count::Digested, "digested", &Digested { digested: true });
-        vec![(at, Ok(done))]
+        vec![(at, Ok(digested()))]
     })?;
     // Who signs a part of them would not notice.
     if listed.len() < count {
@@ -76,17 +82,55 @@ pub(crate) fn write(modules: &Modules, digest: DigestAlgorithm, file: &Path) -> 
     Ok(code)
 }
 
-/// Reads such a file.
-pub(crate) fn read(file: &Path) -> Result<Manifest> {
+/// Signs what is in such a file, or in that of a release ([`super::release::write`]); each signature goes to a
+/// file below `directory`.
+pub(super) fn sign(arguments: &Arguments, file: &Path, directory: &Path) -> Result<ExitCode> {
     let named = || file.display().to_string();
     let text = fs::read(file).with_context(|| format!("{}: cannot read", file.display()))?;
-    Manifest::parse(&text).with_context(named)
+    if Request::is(&text) {
+        let request = Request::parse(&text).with_context(named)?;
+        return sign_release(arguments, file, &request, directory);
+    }
+    ensure!(
+        !arguments.release,
+        "{}: lists the digests of modules, each to be signed by itself; leave --release out, or make it with --release",
+        named()
+    );
+    let manifest = Manifest::parse(&text).with_context(named)?;
+    let signer = Keys::read(arguments)?.signer(manifest.hash, manifest.modules.len())?;
+    // A key of ML-DSA says here that it cannot.
+    signer.digest_of(&[])?;
+    sign_each(arguments, manifest, &signer, directory)
 }
 
-/// Signs the digests of a manifest; each signature goes to a file below `directory`.
-pub(crate) fn sign(
-    modules: &Modules,
-    writing: &Writing,
+/// Signs the head of a release's tree.
+fn sign_release(
+    arguments: &Arguments,
+    file: &Path,
+    request: &Request,
+    directory: &Path,
+) -> Result<ExitCode> {
+    let keys = Keys::read(arguments)?;
+    let named = keys.named.clone();
+    let signer = keys.untried(request.hash)?;
+    let message = signer.vouched(&request.head).context(named)?;
+    let sign = |_: &mut Vec<u8>, found: &Found| put(found, directory, &message);
+    let mut batch = Batch::new(&arguments.writing, arguments.modules.jobs());
+    let (modules, found) = (&arguments.modules, vec![Ok(Found::file(file))]);
+    modules.each(found, sign, |signed| batch.take(signed))
+}
+
+/// Writes a signature to its file.
+fn put(found: &Found, directory: &Path, message: &[u8]) -> Result<Replaced> {
+    let parts = [Cow::Borrowed(message)];
+    let (pending, destination) = copy(found, Some(directory), SIGNATURE, 0o644, &parts)?;
+    let text = format!("signature in {}", destination.display());
+    Ok(done(0, text, &destination, Some(pending)))
+}
+
+/// Signs the digests of a manifest.
+fn sign_each(
+    arguments: &Arguments,
     manifest: Manifest,
     signer: &Signer,
     directory: &Path,
@@ -112,16 +156,9 @@ pub(crate) fn sign(
         let message = signer
             .message_over(digest)
             .with_context(|| found.name.display().to_string())?;
-        let place = found.output(Some(directory), SIGNATURE)?;
-        let destination = place.path().to_path_buf();
-        let pending = Pending::create_at(place, 0o644, &[message])?;
-        let text = format!("signature in {}", destination.display());
-        let facts = Signed::new(true, 0, Some(&destination));
-        Ok(Replaced {
-            done: Done::good(Count::Signed, text, &facts),
-            file: Some(pending),
-        })
+        put(found, directory, &message)
     };
-    let mut batch = Batch::new(writing, modules.jobs());
+    let modules = &arguments.modules;
+    let mut batch = Batch::new(&arguments.writing, modules.jobs());
     modules.each(found, sign, |signed| batch.take(signed))
 }
