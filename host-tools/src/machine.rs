@@ -650,6 +650,27 @@ impl Machine {
         Ok(variable.as_deref().map(Signatures::parse))
     }
 
+    /// Whether the kernel of a release was built with an option that is y or not set, by its configuration: that
+    /// which the running kernel shows, or where distributions put it. `None` if there is none.
+    pub fn has_option(&self, release: &str, is_running: bool, option: &str) -> Option<bool> {
+        let shown = || {
+            let packed = fs::read(self.path("/proc/config.gz")).ok()?;
+            let text = Compression::Gzip.unpack(&packed).ok()?;
+            String::from_utf8(text).ok()
+        };
+        let places = [
+            format!("/boot/config-{release}"),
+            format!("/lib/modules/{release}/config"),
+        ];
+        let read = || {
+            let mut paths = places.iter().map(|path| self.path(path));
+            paths.find_map(|path| fs::read_to_string(path).ok())
+        };
+        let text = is_running.then(shown).flatten().or_else(read)?;
+        let wanted = format!("{option}=y");
+        Some(text.lines().any(|line| line == wanted))
+    }
+
     /// The image of a release, where distributions put it.
     pub fn image(&self, release: &str) -> Option<PathBuf> {
         let in_boot = IMAGES.map(|start| format!("/boot/{start}{release}"));

@@ -28,9 +28,11 @@ use crate::{
 pub struct Scene {
     /// Whom the kernel trusts.
     pub host: Host,
-    /// The same kernel if it passed over certificates that the firmware or the machine's owner refuses, where
-    /// nothing tells whether it does; `host` does not.
+    /// The same kernel if it passed over certificates that the firmware or the machine's owner refuses, and took
+    /// signatures for a release, where nothing tells whether it does; `host` does not.
     pub lenient: Option<Host>,
+    /// Whether it takes a signature for all modules of a release, if that is known.
+    pub takes_releases: Option<bool>,
     /// Whether it has a list of revoked certificates, by its image.
     has_revocation_list: Option<bool>,
     /// What its loader compares.
@@ -160,6 +162,7 @@ impl Scene {
                 scene.trusted.push((by, certificate));
             }
         }
+        scene.releases();
         Ok(scene)
     }
 
@@ -241,8 +244,27 @@ impl Scene {
         let mut refused = scene.owner(machine);
         refused.extend(scene.firmware(machine));
         scene.revoke(refused);
+        if scene.takes_releases.is_none() {
+            scene.takes_releases = machine.has_option(&release, is_running, RELEASES);
+        }
+        scene.releases();
         scene.strangers();
         Ok(scene)
+    }
+
+    /// Takes signatures for a release if the kernel does, and perhaps if that is not known.
+    fn releases(&mut self) {
+        match self.takes_releases {
+            Some(true) => {
+                let hosts = [Some(&mut self.host), self.lenient.as_mut()];
+                hosts.into_iter().flatten().for_each(Host::accept_releases);
+            }
+            Some(false) => {}
+            None => {
+                let lenient = self.lenient.get_or_insert_with(|| self.host.clone());
+                lenient.accept_releases();
+            }
+        }
     }
 
     /// Notes the keys that only the kernel knows.
@@ -354,6 +376,7 @@ impl Scene {
             image.has_revocation_list = None;
             image.blacklist.clear();
             image.hashes = None;
+            image.takes_releases = None;
             image.vermagic = None;
             self.keys = Some(keys);
         }
@@ -371,6 +394,7 @@ impl Scene {
             }
         }
         self.has_revocation_list = image.has_revocation_list;
+        self.takes_releases = image.takes_releases;
         let loader = image.loader();
         self.loader = Loader {
             release: loader.release.clone().or(self.loader.release.take()),
@@ -545,6 +569,9 @@ impl Scene {
         Ok(())
     }
 }
+
+/// The option of kernels that take a signature for all modules of a release.
+const RELEASES: &str = "CONFIG_MODULE_SIG_RUST_RELEASE";
 
 /// A certificate that the firmware or the machine's owner refuses, and the list that has it.
 struct Refused {

@@ -117,6 +117,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             hex(&root.hash)
         );
     }
+    if image.takes_releases == Some(true) {
+        text += "\n\none signature for all modules of a release is taken";
+    }
     if arguments.json {
         output::print(&Found {
             image: Named::new(path),
@@ -135,6 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 root: hex(&root.hash),
                 keys,
             }),
+            releases: image.takes_releases,
         })?;
     } else {
         report::print(&text)?;
@@ -155,6 +159,8 @@ struct Found<'a> {
     certificates: Vec<Listed>,
     blacklist: Vec<Refused>,
     hashes: Option<Root>,
+    /// Whether a signature for a release is taken, if that is known.
+    releases: Option<bool>,
 }
 
 /// A certificate in a list.

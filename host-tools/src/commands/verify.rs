@@ -104,6 +104,9 @@ impl From<Strictness> for Mode {
 struct Judge {
     host: Host,
     loader: Option<Loader>,
+    /// Whether the kernel takes signatures for a release, if that is known; else the answer is about one that
+    /// does.
+    takes_releases: Option<bool>,
     /// What counts is that they load in these; else, if there are none, that their signature is good.
     modes: Vec<Mode>,
     allow_unsigned: bool,
@@ -111,7 +114,7 @@ struct Judge {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut host = Host::default();
-    let (mut loader, mut modes) = (None, vec![]);
+    let (mut loader, mut modes, mut takes_releases) = (None, vec![], None);
     let mut paths = vec![];
     let (mut initrds, mut unread) = (vec![], None);
     for (at, path) in arguments.initrd.iter().enumerate() {
@@ -137,6 +140,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 Err(error) => unread = Some(error),
             }
         }
+        takes_releases = scene.takes_releases;
         (host, loader, modes) = (scene.host, Some(scene.loader), scene.modes);
     } else {
         ensure!(
@@ -149,6 +153,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if let Some(path) = &arguments.kernel {
         let image = image::read(path)?;
+        takes_releases = image.takes_releases;
         loader = Some(image.loader()).filter(|_| !arguments.any_release);
         let named = || path.display().to_string();
         if image.evidence == Evidence::Nothing && image.accepts_keys() {
@@ -175,10 +180,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             host.revoke(&certificate)?;
         }
     }
-    host.accept_releases();
+    if takes_releases.is_none() {
+        host.accept_releases();
+    }
     let judge = Judge {
         host,
         loader,
+        takes_releases,
         modes,
         allow_unsigned: arguments.allow_unsigned,
     };
@@ -311,9 +319,10 @@ fn verify(judge: &Judge, opened: &Module<'_>) -> Result<Done> {
     let mut text = match &reason {
         Some(reason) => reason.clone(),
         None if by_hash => "good, by its hash".to_owned(),
-        None if of_release => {
+        None if of_release && judge.takes_releases.is_none() => {
             "good, with its release: for kernels with CONFIG_MODULE_SIG_RUST_RELEASE".to_owned()
         }
+        None if of_release => "good, with its release".to_owned(),
         None => "good".to_owned(),
     };
     if let Some(signer) = &signer {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use modsig::verify::{Checked, Error, Flags};
+use modsig::verify::{trailer, Checked, Error, Flags};
 use modsig_tools::{
     certificate::shown,
     compression::Compression,
@@ -365,9 +365,19 @@ fn explain(
             bail!(reason);
         }
     }
+    let (checked, lenient) = match lenient {
+        // A kernel that knows releases refuses it as well: that is what helps to know.
+        Some(lenient) if is_of_release(&checked) && lenient.result.is_err() => (lenient, None),
+        lenient => (checked, lenient),
+    };
     let lenient = lenient.filter(|lenient| lenient.result != checked.result);
     let mut answer = Answer {
-        signer: checked.signer.as_ref().map(shown),
+        signer: lenient
+            .as_ref()
+            .unwrap_or(&checked)
+            .signer
+            .as_ref()
+            .map(shown),
         ..Answer::default()
     };
     verdict(&checked, lenient.as_ref(), &obstacles, scene, &mut answer);
@@ -421,6 +431,11 @@ fn explain(
         }
     }
     Ok(answer)
+}
+
+/// Whether a kernel refuses a signature because it is one for a release.
+fn is_of_release(checked: &Checked<'_>) -> bool {
+    checked.result == Err(Error::UnknownIdType(trailer::ID_RELEASE))
 }
 
 /// What a mode is called.

@@ -21,6 +21,7 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use anyhow::{ensure, Context, Error, Result};
 use memchr::memmem;
+use modsig::verify::release::CONTEXT;
 use object::elf as elf_machine;
 use openssl::x509::X509;
 
@@ -162,6 +163,9 @@ pub struct Image {
     pub blacklist: Vec<Hash>,
     /// How it knows modules by their hashes, if it does.
     pub hashes: Option<Hashes>,
+    /// Whether it takes a signature for all modules of a release (`CONFIG_MODULE_SIG_RUST_RELEASE`), if that is
+    /// known.
+    pub takes_releases: Option<bool>,
 }
 
 impl Image {
@@ -206,6 +210,9 @@ impl Image {
         }
         if !self.accepts_keys() {
             host.accept_no_keys();
+        }
+        if self.takes_releases == Some(true) {
+            host.accept_releases();
         }
         failed
     }
@@ -325,6 +332,7 @@ pub fn read(path: &Path) -> Result<Image> {
             has_revocation_list: found.has_revocation_list,
             blacklist: lists::blacklist(&kernel.segments),
             hashes: module_root::find(&kernel)?,
+            takes_releases: Some(has_tree_heads(&kernel.segments)),
         })
     };
     open().with_context(|| path.display().to_string())
@@ -349,6 +357,13 @@ pub fn has_string(path: &Path, string: &str) -> Result<bool> {
         Ok(false)
     };
     find().with_context(|| path.display().to_string())
+}
+
+/// Whether a kernel makes tree heads, to check what is signed for a release: it has what they start with. One
+/// without `CONFIG_MODULE_SIG_RUST_RELEASE`, or without modsig, has these bytes nowhere.
+fn has_tree_heads(segments: &[Segment]) -> bool {
+    let mut parts = segments.iter();
+    parts.any(|part| memmem::find(&part.octets, &CONTEXT).is_some())
 }
 
 const BANNER: &str = "Linux version ";

@@ -1207,6 +1207,115 @@ fn what_is_not_in_the_keyring_of_refused_ones_is_not_refused() {
     assert_eq!(code, Some(0), "{answer}");
 }
 
+/// Whether a kernel takes a signature for a release is seen in its image, or in its configuration; else it is not
+/// known.
+#[test]
+fn a_signature_for_a_release_counts_where_the_kernel_takes_them() {
+    const CONFIG: &str = "boot/config-6.99.0-parts";
+    const SHOWN: &str = "proc/config.gz";
+    let yes = &b"CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_RUST_RELEASE=y\n"[..];
+    let no = &b"CONFIG_MODULE_SIG=y\n# CONFIG_MODULE_SIG_RUST_RELEASE is not set\n"[..];
+    let another = &b"Linux version 6.99.0-parts (somebody@somewhere) #2"[..];
+    let work = set_up("p256");
+    let packed = |text: &[u8]| {
+        fs::write(work.path().join("config"), text).unwrap();
+        good(&run(&work, "gzip", &["-kf", "config"]));
+        read(&work, "config.gz")
+    };
+    // In the image; the running kernel's name for itself; in files: what is known.
+    for (releases, banner, files, known) in [
+        (true, None, &[][..], Some(true)),
+        (false, None, &[], Some(false)),
+        // The image of the kernel that runs says more than a file beside it.
+        (true, None, &[(CONFIG, no)], Some(true)),
+        (true, Some(another), &[], None),
+        (false, Some(another), &[(CONFIG, yes)], Some(true)),
+        (true, Some(another), &[(CONFIG, no)], Some(false)),
+        (
+            true,
+            Some(another),
+            &[(SHOWN, no), (CONFIG, yes)],
+            Some(false),
+        ),
+        (
+            false,
+            Some(another),
+            &[(SHOWN, yes), (CONFIG, no)],
+            Some(true),
+        ),
+        (
+            false,
+            Some(another),
+            &[("lib/modules/6.99.0-parts/config", yes)],
+            Some(true),
+        ),
+    ] {
+        let _ = fs::remove_dir_all(work.path().join("root"));
+        let kernel = Linked {
+            releases,
+            ..Linked::default()
+        };
+        let (root, _) = with_kernel(&work, &kernel);
+        good(&modsig(&work, &[&["strip"], &SIGN[5..]].concat()));
+        good(&modsig(&work, &[&SIGN[..], &["--release"]].concat()));
+        record(
+            &root,
+            &banner
+                .map(|banner| ("proc/version", banner))
+                .into_iter()
+                .collect::<Vec<_>>(),
+        );
+        for (name, text) in files {
+            let packed = packed(text);
+            let content = if *name == SHOWN { &packed } else { *text };
+            record(&root, &[(*name, content)]);
+        }
+        let (code, answer) = why(&work, &["--root", "root", "./m.ko"]);
+        let what = format!("{releases} {banner:?} {files:?}: {answer}");
+        let loads = known.map_or(Value::Null, Value::from);
+        assert_eq!(answer["loads"], loads, "{what}");
+        assert_eq!(code, Some(i32::from(known != Some(true))), "{what}");
+        let verify = modsig(&work, &["verify", "--running", "--root", "root", "m.ko"]);
+        let text = String::from_utf8_lossy(&verify.stdout);
+        let (verdict, finding) = match known {
+            Some(true) => ("m.ko: good, with its release; signer", None),
+            Some(false) => (
+                "signatures of type 77 are not supported",
+                Some("CONFIG_MODULE_SIG_RUST_RELEASE take those, and this one does not"),
+            ),
+            None => (
+                "good, with its release: for kernels with CONFIG_MODULE_SIG_RUST_RELEASE;",
+                Some("take those, and it is not known whether this one does"),
+            ),
+        };
+        assert!(text.contains(verdict), "{what} {text}");
+        assert_eq!(
+            verify.status.success(),
+            known != Some(false),
+            "{what} {text}"
+        );
+        if let Some(finding) = finding {
+            says(&answer, "findings", finding);
+        }
+        // By somebody whom nobody knows, it does not matter.
+        fs::remove_file(root.join(DB)).unwrap();
+        let (code, answer) = why(&work, &["--root", "root", "./m.ko"]);
+        assert_eq!(
+            (code, &answer["loads"]),
+            (Some(1), &false.into()),
+            "{answer}"
+        );
+        let reason = match known {
+            Some(false) => "type 77",
+            _ => "signer's key is in no trusted keyring",
+        };
+        assert!(
+            answer["reason"].as_str().unwrap().contains(reason),
+            "{answer}"
+        );
+    }
+}
+
 /// What is refused for something else as well does not depend on it.
 #[test]
 fn what_is_refused_in_any_case_is_not_said_to_depend() {

@@ -90,8 +90,17 @@ pub(super) fn bad_signature(
             answer.advise(sign_with_own(path));
         }
         Error::UnknownIdType(trailer::ID_RELEASE) => {
-            answer.say("it is signed with all modules of a release. That counts with kernels that know such signatures (CONFIG_MODULE_SIG_RUST_RELEASE), and this one is not known to be one");
+            let known = match scene.takes_releases {
+                Some(_) => "and this one does not",
+                None => "and it is not known whether this one does",
+            };
+            answer.say(format!(
+                "it has one signature for all modules of a release. Only kernels with CONFIG_MODULE_SIG_RUST_RELEASE take those, {known}"
+            ));
             answer.advise(sign_with_own(path));
+            answer.advise(
+                "build the kernel with the option: scripts/config -e MODULE_SIG_RUST_RELEASE, then make",
+            );
         }
         Error::UnknownIdType(trailer::ID_PKCS7) => {
             answer.say("it is signed with a key, and this kernel goes by no keys: it takes the modules of its own build only (CONFIG_MODULE_SIG_RUST_KEYS is not set)");

@@ -32,6 +32,8 @@ pub struct Linked {
     pub stripped: bool,
     /// Takes modules by their hashes only.
     pub hashes_only: bool,
+    /// `CONFIG_MODULE_SIG_RUST_RELEASE`: it has what tree heads start with.
+    pub releases: bool,
 }
 
 impl Default for Linked {
@@ -51,6 +53,7 @@ impl Default for Linked {
             printk: true,
             stripped: false,
             hashes_only: false,
+            releases: false,
         }
     }
 }
@@ -121,6 +124,9 @@ impl Linked {
         }
         if self.printk && self.revocation {
             out.extend(b"Loading compiled-in revocation X.509 certificates\0");
+        }
+        if self.releases {
+            out.extend(b"modsig: release\0");
         }
         for driver in &self.digests {
             out.extend([driver.as_bytes(), b"\0"].concat());
