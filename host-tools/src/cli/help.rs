@@ -41,6 +41,7 @@ Environment:
 
 Files:
   MODULE.p7s  the signature alone, with --detached or --from-manifest
+  FILE.leaves  with --release and --manifest FILE: what attach --release needs beside FILE
   .modsig-*  left over by a kill; remove it
 
 Examples:
@@ -59,6 +60,12 @@ Examples:
   Signed copies in another directory, with an encrypted key:
     modsig sign --key locked.pem --passphrase-file passphrase --cert cert.pem \\
         --dest-dir signed modules
+  One signature for all modules, for kernels with CONFIG_MODULE_SIG_RUST_RELEASE; and the same with a
+  signing service, which gets one line:
+    modsig sign --release --key key.pem --cert cert.pem modules
+    modsig sign --release --manifest release modules
+    modsig sign --from-manifest release --key key.pem --cert cert.pem --dest-dir signatures
+    modsig attach --cert cert.pem --release release --signatures signatures modules
   With the certificates of those who vouch for the key, for kernels that trust the first of them:
     modsig sign --key key.pem --cert cert.pem --chain vendor.pem module.ko
   The names of those that could not be signed:
@@ -132,6 +139,8 @@ Exit status:
 Files:
   MODULE.p7s  the signature of MODULE, a PKCS#7 message in DER
   MODULE.sig  with --raw: the bare signature value
+  FILE.p7s, FILE.sig  the same with --release FILE, one for all modules
+  FILE.leaves  with --release FILE: made with FILE, and not sent away
 
 Examples:
   A signature that was made elsewhere:
@@ -178,6 +187,8 @@ Files:
 Examples:
   After a build, before the boot image is made:
     modsig seal --modules build/modules.order --vmlinux build/vmlinux
+  With one signature for all modules, if the kernel has CONFIG_MODULE_SIG_RUST_RELEASE:
+    modsig seal --release --modules build/modules.order --vmlinux build/vmlinux
   All that there is of this build, and signatures that \"make modules_install\" has made give way:
     modsig seal --modules build/modules.order --modules root/lib/modules --replace \\
         --vmlinux build/vmlinux
@@ -254,4 +265,6 @@ Examples:
   Into another file, with the signature by itself as well:
     sign-file -p sha256 key.pem cert.pem module.ko signed.ko
   A signature that was made elsewhere:
-    sign-file -s module.ko.p7s sha256 cert.pem module.ko";
+    sign-file -s module.ko.p7s sha256 cert.pem module.ko
+  For kernels with CONFIG_MODULE_SIG_RUST_RELEASE:
+    sign-file --release sha512 key.pem cert.pem module.ko";

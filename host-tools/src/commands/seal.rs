@@ -14,7 +14,7 @@ use modsig::verify::{
     cms,
     der::Reader,
     trailer::{self, Kind},
-    DigestAlgorithm, Error, Flags, SignerId, Tree,
+    DigestAlgorithm, Error, Flags, SignerId, Tree as Verifier,
 };
 use modsig_tools::{
     certificate::CertificateIds,
@@ -29,6 +29,7 @@ use modsig_tools::{
     one_time::{self, COMMON_NAME},
     parallel,
     platform::Host,
+    release::{self, Tree},
 };
 use openssl::{hash::hash, x509::X509};
 use serde::Serialize;
@@ -55,6 +56,9 @@ pub(crate) struct Arguments {
     /// Digest algorithm
     #[arg(long, default_value = "sha512", value_name = "NAME")]
     hash: String,
+    /// One signature for all modules, for kernels with CONFIG_MODULE_SIG_RUST_RELEASE
+    #[arg(long)]
+    release: bool,
     /// Also replace proofs, and signatures that are not from an earlier seal
     #[arg(long)]
     replace: bool,
@@ -75,9 +79,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "no modules (*.ko, *.ko.gz, *.ko.xz, *.ko.zst) found; nothing was done"
     );
     let area = Area::open(&arguments.vmlinux)?;
+    let image = image::read(&arguments.vmlinux)?;
     ensure!(
-        image::read(&arguments.vmlinux)?.accepts_keys(),
+        image.accepts_keys(),
         "{}: takes modules by their hashes only, whoever signed them; build it with CONFIG_MODULE_SIG_RUST_KEYS=y",
+        arguments.vmlinux.display()
+    );
+    ensure!(
+        !arguments.release || image.takes_releases != Some(false),
+        "{}: takes no signature for a release; build it with CONFIG_MODULE_SIG_RUST_RELEASE=y, or leave --release out",
         arguments.vmlinux.display()
     );
     let algorithm = algorithm(arguments, &area)?;
@@ -89,7 +99,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     );
     let looked = look_at_all(arguments, &modules, digest)?;
 
-    let digests: Vec<Vec<u8>> = looked.iter().map(|module| module.digest.clone()).collect();
+    let tree = match arguments.release {
+        true => {
+            let leaves = looked.iter().map(|module| module.leaf());
+            Some(Tree::new(leaves.collect::<Result<_>>()?)?)
+        }
+        false => None,
+    };
+    let digests = match &tree {
+        Some(tree) => vec![digest_of(digest, &tree.head())?],
+        None => looked.iter().map(|module| module.hash.clone()).collect(),
+    };
     let jobs = arguments.how.jobs().at_once;
     let signed = one_time::sign(algorithm, digest, arguments.library, jobs, &digests)?;
     if arguments.how.verbose {
@@ -101,9 +121,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let der = signed.certificate.to_der()?;
     area.check(&der)?;
 
-    let ends = signed.messages.iter();
-    let ends = ends.map(|message| Ok([&message[..], &module::trailer(message)?].concat()));
-    let ends: Vec<Vec<u8>> = ends.collect::<Result<_>>()?;
+    let ends = match &tree {
+        Some(tree) => {
+            let message = signed.messages.first().context("nothing was signed")?;
+            let ends = looked.iter().map(|module| {
+                let position = tree.position(&module.leaf()?);
+                let proof = tree.proof(position.context("is not in its own tree")?)?;
+                release::end(&proof, message)
+            });
+            ends.collect::<Result<_>>()?
+        }
+        None => {
+            let ends = signed.messages.iter();
+            let ends = ends.map(|message| Ok([&message[..], &module::trailer(message)?].concat()));
+            ends.collect::<Result<Vec<Vec<u8>>>>()?
+        }
+    };
     let all = modules.iter().zip(&looked).zip(&ends);
     let put: Vec<End<'_>> = all
         .map(|((found, module), end)| End {
@@ -185,8 +218,23 @@ struct Looked {
     /// Bytes of the module itself.
     size: u64,
     packed: bool,
-    digest: Vec<u8>,
+    /// What is signed: its digest, or, of a release, its leaf.
+    hash: Vec<u8>,
     vermagic: String,
+}
+
+impl Looked {
+    fn leaf(&self) -> Result<release::Hash> {
+        let leaf = self.hash[..].try_into();
+        leaf.context("was not hashed as a leaf")
+    }
+}
+
+/// Digests content as it is signed.
+fn digest_of(digest: DigestAlgorithm, content: &[u8]) -> Result<Vec<u8>> {
+    let algorithm = message_digest(digest)
+        .with_context(|| format!("{} cannot be used to sign modules here", digest.name()))?;
+    Ok(hash(algorithm, content)?.to_vec())
 }
 
 /// Looks at all modules, many at once.
@@ -218,14 +266,14 @@ fn look_at_all(
             let vermagic = Loadable::read(content)?
                 .vermagic()
                 .context("it does not say which kernel it is for (no vermagic); build it again")?;
-            let algorithm = message_digest(digest).with_context(|| {
-                format!("{} cannot be used to sign modules here", digest.name())
-            })?;
             Ok(Looked {
                 stamp,
                 size: content.len() as u64,
                 packed: opened.compression.is_some(),
-                digest: hash(algorithm, content)?.to_vec(),
+                hash: match arguments.release {
+                    true => release::leaf(content).to_vec(),
+                    false => digest_of(digest, content)?,
+                },
                 vermagic: vermagic.to_owned(),
             })
         };
@@ -260,11 +308,7 @@ fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
     let mut rest = &opened.file[..];
     while let Ok(split) = trailer::split(rest) {
         ensure!(
-            split.kind != Kind::Release,
-            "it is signed with a release; --replace takes that signature off"
-        );
-        ensure!(
-            split.kind == Kind::Pkcs7,
+            split.kind != Kind::Merkle,
             "it has a proof that it is of a build (modsig hashes); --replace takes that off"
         );
         // A seal that was killed between two pages has left zeros in front of its trailer.
@@ -272,7 +316,11 @@ fn is_ours_to_replace(opened: &Module<'_>, issuer: &[u8]) -> Result<()> {
             rest = split.content;
             continue;
         }
-        let parsed = cms::parse(split.message, Tree::NEWEST);
+        let cms = match split.kind {
+            Kind::Release => modsig::verify::release::parse(split.message).map(|one| one.message),
+            _ => Ok(split.message),
+        };
+        let parsed = cms.and_then(|message| cms::parse(message, Verifier::NEWEST));
         let signers = parsed.and_then(|message| message.signed_data().copied());
         let message = signers.map_err(|error| {
             anyhow!("it has a signature that cannot be read ({error}); --replace takes that off")
@@ -311,6 +359,9 @@ fn verify_all(arguments: &Arguments, modules: &[Found], der: &[u8]) -> Result<(u
     );
     (image.certificates).retain(|certificate| certificate.list != List::Builtin);
     let mut host = Host::default();
+    if arguments.release {
+        host.accept_releases();
+    }
     for error in image.equip(&mut host) {
         report::complain(&error.context(vmlinux.to_string()));
     }
@@ -336,6 +387,8 @@ fn verify_all(arguments: &Arguments, modules: &[Found], der: &[u8]) -> Result<(u
 #[derive(Serialize)]
 struct Sealed {
     modules: usize,
+    /// Whether they have one signature for all.
+    release: bool,
     algorithm: String,
     /// Of the one-time key's certificate.
     serial: String,
@@ -356,6 +409,7 @@ fn tell(
     report::print(&if arguments.how.is_json() {
         output::document(&Sealed {
             modules,
+            release: arguments.release,
             algorithm,
             serial,
             others,
@@ -365,8 +419,12 @@ fn tell(
             0 => String::new(),
             _ => format!(", which trusts {others} more (modsig certs)"),
         };
+        let with = match arguments.release {
+            true => " with one signature",
+            false => "",
+        };
         format!(
-            "sealed: {modules} modules, {algorithm} key destroyed; certificate {serial} in {}{also}",
+            "sealed: {modules} modules{with}, {algorithm} key destroyed; certificate {serial} in {}{also}",
             arguments.vmlinux.display()
         )
     })

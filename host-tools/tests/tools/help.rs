@@ -122,7 +122,11 @@ fn directory() -> TempDir {
     for directory in ["build/drivers", "root/lib/modules"] {
         fs::create_dir_all(path(directory)).unwrap();
     }
-    linked::Linked::default().write(&path("build/vmlinux"));
+    let kernel = linked::Linked {
+        releases: true,
+        ..linked::Linked::default()
+    };
+    kernel.write(&path("build/vmlinux"));
     fs::write(path("build/modules.order"), "drivers/d.o\n").unwrap();
     let module = linked::module(linked::VERMAGIC, "d");
     fs::write(path("build/drivers/d.ko"), &module).unwrap();

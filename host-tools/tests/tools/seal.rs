@@ -134,6 +134,121 @@ fn modules_are_signed_and_the_kernel_trusts_their_key() {
     }
 }
 
+/// A kernel that takes signatures for a release.
+fn with_releases() -> Linked {
+    Linked {
+        releases: true,
+        ..Linked::default()
+    }
+}
+
+#[test]
+fn one_signature_may_be_for_all_modules() {
+    for more in [
+        &[][..],
+        &["--no-sync"],
+        &["--algorithm", "rsa-2048", "--jobs", "1"],
+    ] {
+        let work = sealed(&with_releases(), &[&["--release"], more].concat());
+        let der = extra(&work).unwrap();
+        fs::write(work.path().join("sealed.der"), &der).unwrap();
+        let mut all_cms = vec![];
+        for number in 0..MODULES {
+            let file = read(&work, &path(number));
+            let split = trailer::split(&file).unwrap();
+            assert_eq!(split.kind, Kind::Release);
+            assert_eq!(split.content, module(VERMAGIC, &format!("module {number}")));
+            assert_eq!(split.message[1..5], (MODULES as u32).to_be_bytes());
+            // Of five, one is alone on its side of the root.
+            let siblings = if split.message[5..9] == [0, 0, 0, 4] {
+                1
+            } else {
+                3
+            };
+            all_cms.push(split.message[9 + 32 * siblings..].to_vec());
+        }
+        all_cms.dedup();
+        assert_eq!(all_cms.len(), 1, "one signature");
+        let check = ["verify", "--cert", "sealed.der", "lib"];
+        says(&modsig(&work, &check), "5 good");
+    }
+    let work = build_of(&with_releases());
+    let output = seal(&work, &["--release"]);
+    says(
+        &output,
+        "sealed: 5 modules with one signature, p256 key destroyed",
+    );
+    // Each way takes the other's place, as that of an earlier seal.
+    for more in [
+        &["--release", "--json"][..],
+        &["--json"],
+        &["--release", "--json"],
+    ] {
+        let text = format!("\"release\":{}", more.len() == 2);
+        says(&seal(&work, more), &text);
+        is_consistent(&work);
+    }
+    // Somebody else's stays.
+    let keys = set_up("p256");
+    let [key, cert] = ["k.pem", "c.pem"].map(|name| keys.path().join(name));
+    let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
+    let sign = [
+        "sign",
+        "--release",
+        "--key",
+        key,
+        "--cert",
+        cert,
+        "lib/m3.ko",
+    ];
+    good(&modsig(&work, &sign));
+    refuses(&work, &[], "lib/m3.ko: it is signed by issuer");
+    good(&seal(&work, &["--release", "--replace"]));
+    is_consistent(&work);
+}
+
+#[test]
+fn a_kernel_that_does_not_know_releases_is_not_sealed_with_one() {
+    let work = build_of(&Linked::default());
+    refuses(
+        &work,
+        &["--release"],
+        "vmlinux: takes no signature for a release; build it with CONFIG_MODULE_SIG_RUST_RELEASE=y, or leave --release out",
+    );
+    // What is signed so is nothing for it, and that is said beforehand.
+    let keys = set_up("p256");
+    let [key, cert] = ["k.pem", "c.pem"].map(|name| keys.path().join(name));
+    let [key, cert] = [&key, &cert].map(|path| path.to_str().unwrap());
+    let sign = ["sign", "--release", "--key", key, "--cert", cert, "lib"];
+    for releases in [false, true] {
+        let kernel = Linked {
+            builtin: vec![builtin(&keys)],
+            releases,
+            ..Linked::default()
+        };
+        let work = build_of(&kernel);
+        good(&modsig(&work, &sign));
+        let verify = modsig(&work, &["verify", "-v", "--kernel", "vmlinux", "lib"]);
+        let why = modsig(&work, &["why", "--kernel", "vmlinux", "lib/m0.ko"]);
+        if releases {
+            says(&verify, "lib/m0.ko: good, with its release; signer");
+            says(&verify, "5 good");
+            says(&why, "loads on vmlinux");
+            continue;
+        }
+        assert_eq!(verify.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&verify.stdout);
+        assert!(text.contains("5 bad"), "{text}");
+        let modes = "permissive: loads, taints; enforcing: EKEYREJECTED; locked down: EPERM";
+        assert!(text.contains(modes), "{text}");
+        assert_eq!(why.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&why.stdout);
+        let cause =
+            "Only kernels with CONFIG_MODULE_SIG_RUST_RELEASE take those, and this one does not";
+        assert!(text.contains(cause), "{text}");
+    }
+}
+
 #[test]
 fn each_seal_is_by_another_key() {
     let work = sealed(&Linked::default(), &[]);
