@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod floor;
+mod token;
 
 use std::{
     cmp::Ordering,
@@ -25,6 +26,7 @@ use common::{
 use modsig_testing::script::script;
 use modsig_tools::parallel;
 use openssl::hash::MessageDigest;
+use token::Token;
 
 /// The tree whose `sign-file` and `modules_install` are measured.
 const SERIES: &str = "7.3";
@@ -65,7 +67,11 @@ const STOCK: &str = "xargs sign-file";
 const OURS: &str = "modsig sign --no-sync";
 const BY_OPENSSL: &str = "the same, --library openssl";
 const SYNCED: &str = "modsig sign";
+const RELEASE: &str = "sign --release --no-sync";
+const BY_TOKEN: &str = "sign --no-sync, token";
+const RELEASE_BY_TOKEN: &str = "sign --release --no-sync, token";
 const VERIFY: &str = "modsig verify";
+const VERIFY_RELEASE: &str = "modsig verify, of a release";
 const INSPECT: &str = "modsig inspect";
 const HASH: &str = "read and hash with SHA-512";
 const COPY: &str = "cp -r";
@@ -82,6 +88,8 @@ struct Signing {
     /// With the kernel's `source` and `objects`, and the keys, in the cache; `tree` is a copy of the
     /// modules, `installed` what make made.
     trees: Trees,
+    /// With the key of the first algorithm, by the name of its kind.
+    token: Token,
 }
 
 impl Bench for Signing {
@@ -96,7 +104,9 @@ impl Bench for Signing {
         for Algorithm { kind, .. } in &ALGORITHMS {
             trees.keygen(kind)?;
         }
-        let bench = Signing { trees };
+        let kind = ALGORITHMS[0].kind;
+        let token = Token::new(&trees, &trees.cached(&format!("{kind}.key")), kind)?;
+        let bench = Signing { trees, token };
         bench.objects(&script("get/kernel-source", &[SERIES])?)?;
         Ok(bench)
     }
@@ -145,6 +155,8 @@ impl Bench for Signing {
             ratios.row(name, BY_OPENSSL, &[SPEED], None);
             ratios.row(name, STOCK, &[BY_OPENSSL], None);
             ratios.row(name, SYNCED, &[OURS], None);
+            ratios.row(name, OURS, &[RELEASE], None);
+            ratios.row(name, BY_TOKEN, &[RELEASE_BY_TOKEN], None);
             ratios.row(name, INSTALL_OURS, &[UNSIGNED], install);
             ratios.row(name, INSTALL_STOCK, &[INSTALL_OURS], None);
         }
@@ -240,15 +252,30 @@ impl Signing {
             (SYNCED, sign(&[])),
             (OURS, sign(&["--no-sync"])),
             (BY_OPENSSL, sign(&["--no-sync", "--library", "openssl"])),
+            (RELEASE, sign(&["--no-sync", "--release"])),
         ] {
             self.trees.fresh("tree")?;
             add(what, self.trees.measure(&mut command)?);
             let cost = self.verify(algorithm, &tree)?;
-            if what == OURS {
-                add(VERIFY, cost);
+            match what {
+                OURS => add(VERIFY, cost),
+                RELEASE => add(VERIFY_RELEASE, cost),
+                _ => (),
             }
         }
         add(INSPECT, self.trees.measure(&mut modsig("inspect"))?);
+        if *kind != ALGORITHMS[0].kind {
+            return Ok(());
+        }
+        for (what, release) in [(BY_TOKEN, None), (RELEASE_BY_TOKEN, Some("--release"))] {
+            let mut command = modsig("sign");
+            command.args(["--no-sync", "--hash", hash]).args(release);
+            command.arg("--key").arg(Token::uri(kind));
+            command.arg("--cert").arg(&certificate);
+            self.trees.fresh("tree")?;
+            add(what, self.trees.measure(self.token.with(&mut command))?);
+            self.verify(algorithm, &tree)?;
+        }
         Ok(())
     }
 
