@@ -4,7 +4,7 @@
 
 use anyhow::{anyhow, Result};
 use modsig_tools::{
-    files::{Original, Pending},
+    files::{Original, Pages, Pending},
     module::Module,
 };
 
@@ -37,17 +37,18 @@ impl Writing {
     }
 
     /// Puts this end behind what is the module itself of a file that was read and opened: at once and
-    /// in place, if the disk is not waited for and a kill can leave nothing half done, else in a file that
-    /// is to replace it.
+    /// in place, if the disk is not waited for and it can be done on so many pages, else in a file that is
+    /// to replace it.
     pub(crate) fn put_end(
         &self,
         original: &Original,
         opened: &Module<'_>,
         content: &[u8],
         end: &[u8],
+        pages: Pages,
     ) -> Result<Option<Pending>> {
         let in_place = !self.waits() && opened.compression.is_none();
-        if in_place && original.replace_end(content.len() as u64, end)? {
+        if in_place && original.replace_end(content.len() as u64, end, pages)? {
             return Ok(None);
         }
         let parts = opened.packed(&[content, end], self.level)?;

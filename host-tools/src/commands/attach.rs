@@ -11,7 +11,7 @@ use modsig_tools::{
     certificate::SignerIdForm,
     detached::{with_ending, Gate, RAW, SIGNATURE},
     digest::digest_by_name,
-    files::{self, Found, Links},
+    files::{self, Found, Links, Pages},
     keys,
     module::Module,
     release::{end, leaf, leaves_from_text, Request, Tree, LEAVES},
@@ -215,9 +215,14 @@ fn attach(
         let done = Done::good(Count::ToBeAttached, text, &facts(false));
         return Ok(Replaced { done, file: None });
     }
+    // A proof and a signature are longer, and who attaches them again mends what a kill has left.
+    let pages = match arguments.release {
+        Some(_) => Pages::Two,
+        None => Pages::One,
+    };
     let pending = arguments
         .writing
-        .put_end(&original, &opened, module, &end)?;
+        .put_end(&original, &opened, module, &end, pages)?;
     let text = match replaced {
         0 => "signature attached",
         _ => "signature attached, the old one replaced",

@@ -17,7 +17,7 @@ use modsig_tools::{
     certificate::SignerIdForm,
     detached::SIGNATURE,
     digest::digest_by_name,
-    files::{Found, Links, Pending},
+    files::{Found, Links, Pages, Pending},
     keys::{self, SigningKey},
     library::Library,
     module::{self, Module},
@@ -254,7 +254,7 @@ fn sign(
     }
     let pending = arguments
         .writing
-        .put_end(&original, &opened, module, &end)?;
+        .put_end(&original, &opened, module, &end, Pages::One)?;
     Ok(signed(replaced, path, None, pending))
 }
 

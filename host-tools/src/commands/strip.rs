@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use modsig_tools::{
-    files::{Found, Links},
+    files::{Found, Links, Pages},
     module::Module,
 };
 use serde::Serialize;
@@ -62,7 +62,9 @@ fn strip(arguments: &Arguments, buffer: &mut Vec<u8>, found: &Found) -> Result<R
         let done = Done::good(Count::ToBeStripped, format!("would be {text}"), &facts);
         return Ok(Replaced { done, file: None });
     }
-    let file = arguments.writing.put_end(&original, &opened, module, &[])?;
+    let file = arguments
+        .writing
+        .put_end(&original, &opened, module, &[], Pages::One)?;
     Ok(Replaced {
         done: Done::good(Count::Stripped, text, &facts),
         file,

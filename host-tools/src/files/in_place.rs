@@ -57,15 +57,15 @@ pub enum Pages {
 }
 
 impl Original {
-    /// Puts another end behind the first `start` bytes, in place; an empty one cuts the file there. A
-    /// kill leaves the file as it was, or with that end. Says whether that was possible; else nothing
+    /// Puts another end behind the first `start` bytes, in place; an empty one cuts the file there. What a
+    /// kill leaves is for `pages` to say. Says whether that was possible; else nothing
     /// was done, and the file is to be replaced ([`Original::replace`]).
     ///
     /// # Errors
     ///
     /// If the file is not the one that was read any more, or if there is no room. It is as it was then.
-    pub fn replace_end(&self, start: u64, end: &[u8]) -> Result<bool> {
-        let put = replace_end(&self.place, &self.stamp, start, end, Pages::One)?;
+    pub fn replace_end(&self, start: u64, end: &[u8], pages: Pages) -> Result<bool> {
+        let put = replace_end(&self.place, &self.stamp, start, end, pages)?;
         Ok(put.is_some())
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use modsig_tools::files::{Found, Stamp};
+use modsig_tools::files::{Found, Pages, Stamp};
 use tempfile::TempDir;
 
 use crate::common::*;
@@ -233,7 +233,9 @@ fn what_somebody_else_writes_meanwhile_stays() {
         let original = Found::file(&path).read(&mut vec![]).unwrap();
         thread::sleep(Duration::from_millis(20));
         write(&path, &longer);
-        let error = original.replace_end(2 * PAGE as u64, &end).unwrap_err();
+        let error = original
+            .replace_end(2 * PAGE as u64, &end, Pages::One)
+            .unwrap_err();
         let error = format!("{error:#}");
         assert!(error.contains("changed by another process"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), longer);
@@ -241,13 +243,17 @@ fn what_somebody_else_writes_meanwhile_stays() {
     // Nobody has.
     put(&work, 2 * PAGE);
     let original = Found::file(&path).read(&mut vec![]).unwrap();
-    assert!(original.replace_end(2 * PAGE as u64, &end).unwrap());
+    assert!(original
+        .replace_end(2 * PAGE as u64, &end, Pages::One)
+        .unwrap());
     assert_eq!(module(&work), [&module_of(2 * PAGE)[..], &end].concat());
     // While another one writes to it, it is to be replaced.
     let original = Found::file(&path).read(&mut vec![]).unwrap();
     let other = fs::File::open(&path).unwrap();
     rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    assert!(!original.replace_end(2 * PAGE as u64, &end).unwrap());
+    assert!(!original
+        .replace_end(2 * PAGE as u64, &end, Pages::One)
+        .unwrap());
     assert_eq!(Stamp::of(&path).unwrap(), original.stamp());
 }
 

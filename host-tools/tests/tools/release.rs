@@ -921,6 +921,18 @@ fn what_a_kill_left_between_two_pages_is_mended() {
     says(&modsig(&work, &missing), "1 signed again, 2 signed before");
     assert!(read(&work, &name(1)) == signed);
     assert_eq!(inode(), before, "in place");
+    // In two steps as well.
+    good(&modsig(&work, &MANIFEST));
+    good(&modsig(&work, &FROM));
+    let attach = [&ATTACH[..], &["--no-sync"]].concat();
+    for _ in 0..2 {
+        good(&modsig(&work, &attach));
+        assert_eq!(inode(), before, "in place");
+        says(&modsig(&work, &CHECK), "3 good");
+        let mut half = read(&work, &name(1));
+        half[long.len()..4096].fill(0);
+        fs::write(work.path().join(name(1)), &half).unwrap();
+    }
     // And taken off.
     fs::write(work.path().join(name(1)), &half).unwrap();
     good(&modsig(&work, &["strip", "lib"]));

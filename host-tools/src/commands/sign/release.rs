@@ -257,7 +257,7 @@ impl Release<'_> {
             named()
         );
         let Some(directory) = dest_dir else {
-            let pending = writing.put_end(&original, &opened, module, &end)?;
+            let pending = writing.put_end(&original, &opened, module, &end, Pages::Two)?;
             return Ok(signed(looked.replaced, &found.path, None, pending));
         };
         let parts = opened.packed(&[module, &end], writing.level)?;
