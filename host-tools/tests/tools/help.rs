@@ -280,11 +280,12 @@ fn the_page_on_concepts_names_all_commands_variables_files_and_statuses() {
                 if name.is_empty() {
                     continue;
                 }
-                let name = name.replace("<module>", "MODULE");
-                let has = text
-                    .split_whitespace()
-                    .any(|word| word.trim_end_matches(',') == name);
-                assert!(has, "{name} is in a command's help, but not in modsig(7)");
+                for name in name.replace("<module>", "MODULE").split(", ") {
+                    let has = text
+                        .split_whitespace()
+                        .any(|word| word.trim_end_matches([',', '.']) == name);
+                    assert!(has, "{name} is in a command's help, but not in modsig(7)");
+                }
                 names += 1;
             }
         }
