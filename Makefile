@@ -175,7 +175,7 @@ test-kbuild-7.3: kernel-7.3-x86_64-permissive
 test-hashes: kernel-6.12-x86_64-hashes
 	$(step) -i $(harness) $(scripts) scripts/test/hashes -k 6.12-x86_64-hashes -- scripts/test/hashes 6.12
 test-dkms: kernel-6.12-x86_64-permissive
-	$(step) -i $(harness) $(scripts) scripts/test/dkms scripts/build/page-bin -k 6.12-x86_64-permissive -- scripts/test/dkms
+	$(step) -i $(harness) $(scripts) scripts/test/dkms host-tools/hooks scripts/build/page-bin -k 6.12-x86_64-permissive -- scripts/test/dkms
 test-deb: downloads
 	$(step) -i $(tools) $(package) scripts/test/deb scripts/lib/apt.sh scripts/lib/transcript.py README.md -- \
 		scripts/test/deb
