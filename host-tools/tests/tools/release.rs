@@ -456,6 +456,20 @@ fn programs_hear_of_each_module_and_of_the_one_signature() {
 }
 
 #[test]
+fn openssl_may_sign_the_line() {
+    let work = modules("p256", 3);
+    good(&modsig(&work, &MANIFEST));
+    let service = "mkdir sigs; tail -n 1 list | xxd -r -p > head
+        openssl cms -sign -binary -noattr -nocerts -md sha256 -outform DER -signer c.pem -inkey k.pem \\
+            -in head -out sigs/list.p7s";
+    good(&run(&work, "bash", &["-ec", service]));
+    says(&modsig(&work, &ATTACH), "3 attached");
+    let contents: Vec<_> = (0..3).map(content).collect();
+    let files: Vec<_> = (0..3).map(|n| read(&work, &name(n))).collect();
+    is_release(&work, &contents, &files);
+}
+
+#[test]
 fn a_bare_value_of_a_key_management_service_will_do() {
     let work = modules("p256", 3);
     let manifest = [&MANIFEST[..], &["--hash", "sha384"]].concat();
