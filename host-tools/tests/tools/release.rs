@@ -459,7 +459,7 @@ fn programs_hear_of_each_module_and_of_the_one_signature() {
 fn openssl_may_sign_the_line() {
     let work = modules("p256", 3);
     good(&modsig(&work, &MANIFEST));
-    let service = "mkdir sigs; tail -n 1 list | xxd -r -p > head
+    let service = "mkdir sigs; tail -n 1 list | tr a-f A-F | basenc --base16 -d > head
         openssl cms -sign -binary -noattr -nocerts -md sha256 -outform DER -signer c.pem -inkey k.pem \\
             -in head -out sigs/list.p7s";
     good(&run(&work, "bash", &["-ec", service]));
