@@ -237,7 +237,7 @@ mod tests {
         let page = made_of(work.path());
         at(
             &page,
-            "Linux 6.12, x86_64: scenarios that have not been run: administrator, developer, distribution, kbuild-key, one-time-key: ",
+            "Linux 6.12, x86_64: scenarios that have not been run: administrator, developer, distribution, kbuild-key, one-time-key, release: ",
         );
 
         at(&page, "The bench signing has not run on the host");
