@@ -72,7 +72,7 @@ MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 
 	6.12-x86_64-c-fixed 7.2-x86_64-c-fixed 7.3-x86_64-c-fixed 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity
 TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb test-kbuild-7.3 \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all test-integrate-7.2 check-lint-7.2 check-off-7.2 check-lint-7.3 check-off-7.3 configurations-6.12 configurations-7.2 configurations-7.3 c-from-nothing \
-	boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
+	boots-all-6.12-x86_64 boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
 	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 debian-kernels test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.2-x86_64 compare-7.2-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
 	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 distro-cloud-amd64 \
@@ -180,7 +180,8 @@ test-deb: downloads
 	$(step) -i $(tools) $(package) scripts/test/deb scripts/lib/apt.sh scripts/lib/transcript.py README.md -- \
 		scripts/test/deb
 
-# The boots of the kernels that "make test" builds, and with "all" those of the full matrix.
+# The boots of the kernels that "make test" builds, with releases in one mode of each; with "all", all of the
+# full matrix.
 flavours_6.12-x86_64 := permissive force hashes hashes-only
 flavours_6.12-arm64 := permissive hashes
 flavours_7.3-x86_64 := permissive hashes
@@ -189,7 +190,7 @@ empty :=
 joined = $(subst $(empty) $(empty),$(comma),$(1))
 $(filter boots-%,$(filter-out %-c,$(TEST))): boots-%: $$(addprefix kernel-$$*-,$$(flavours_$$*))
 	$(step) -i $(harness) -k $(addprefix $*-,$(flavours_$*)) -- \
-		$(qemu) boots --quiet $(call options,$*) --flavours $(call joined,$(flavours_$*))
+		$(qemu) boots --quiet --short $(call options,$*) --flavours $(call joined,$(flavours_$*))
 # Those that qemu/why.toml boots.
 why_flavours := permissive force hashes hashes-only c hashes-integrity
 why-6.12: $(why_flavours:%=kernel-6.12-x86_64-%)
@@ -239,7 +240,7 @@ fuzz-check:
 fuzz-short: fuzz-check
 	$(step) -- scripts/tools/fuzz 12
 test-tools-large:
-	$(step) -i $(tools) host-tools -- $(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored many::a_hundred_thousand_modules
+	$(step) -i $(tools) host-tools -- $(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored many::a_hundred_thousand_modules initrd::an_initramfs_of_zeros
 images-7.3-arm64: kernel-7.3-arm64-permissive
 	$(step) -i $(tools) host-tools -k 7.3-arm64-permissive -- \
 		$(CARGO) test --quiet --locked -p modsig-tools --test tools -- --ignored images::kernel_7_3

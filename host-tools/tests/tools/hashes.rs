@@ -548,7 +548,7 @@ fn a_module_that_may_not_be_written_is_named_and_the_kernel_is_as_it_was() {
 /// Kills it at many moments: what is left is taken up by the next run.
 #[test]
 fn a_kill_leaves_what_the_next_run_can_go_on_with() {
-    const COUNT: usize = 300;
+    const COUNT: usize = 100;
     let work = tempfile::tempdir().unwrap();
     build(work.path(), COUNT);
     let run = |more: &[&str]| {

@@ -449,6 +449,8 @@ fn a_full_disk_leaves_each_module_as_it_was_or_signed() {
         let disk = Disk::new(&work, name, options);
         let path = disk.0.join("m.ko");
         let (mut signed, mut left) = (0, 0);
+        // Each second one as a release.
+        let release = ["--release"];
         for size in (2 * PAGE..3 * PAGE - 800).step_by(256) {
             for free in [0, 1, 2, 4, 8] {
                 let spare = disk.0.join("spare");
@@ -464,7 +466,9 @@ fn a_full_disk_leaves_each_module_as_it_was_or_signed() {
                 fs::remove_file(&spare).unwrap();
                 rustix::fs::syncfs(fs::File::open(&path).unwrap()).unwrap();
                 let name = format!("{name}/m.ko");
-                let output = modsig(&work, &[&SIGN_IN_PLACE[..6], &[&name]].concat());
+                let options = &release[..(size / 256) % 2];
+                let sign = [&SIGN_IN_PLACE[..6], options, &[&name]].concat();
+                let output = modsig(&work, &sign);
                 if output.status.success() {
                     good(&modsig(&work, &["verify", "--cert", "c.pem", &name]));
                     signed += 1;

@@ -394,14 +394,45 @@ impl ReplaceDigit for Vec<u8> {
     }
 }
 
+/// What an attacker has made costs no more memory and time than this.
+fn costs_little(work: &TempDir, name: &str, message: &str) {
+    let limited = "ulimit -v 1000000; ulimit -t 120; exec \"$@\"";
+    let arguments = [
+        "-c", limited, "sh", MODSIG, "verify", "--cert", "c.pem", "--initrd", name,
+    ];
+    let output = run(work, "sh", &arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(message), "{name}: {output:?}");
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
+    assert!(!output.stdout.contains(&0x1b), "{output:?}");
+}
+
 /// Names and contents cannot do anything to a terminal, memory or time.
 #[test]
 fn an_attackers_initramfs_costs_little() {
     let work = set_up("p256");
+    // More modules than any kernel has.
+    let mut many = zstd::Encoder::new(vec![], 1).unwrap();
+    std::io::Write::write_all(&mut many, &file("lib/\x1b[2Jfirst.ko", MODULE)).unwrap();
+    for _ in 0..140_000 {
+        std::io::Write::write_all(&mut many, &file("lib/first.ko", b"x")).unwrap();
+    }
+    fs::write(work.path().join("many"), many.finish().unwrap()).unwrap();
+    costs_little(&work, "many", "more than 131072 modules");
+    // One that says that it has much more than is there.
+    let claims = entry("070701", b"x.ko\0", (900 << 20, 5), &[0; 4096], 0);
+    fs::write(work.path().join("claims"), claims).unwrap();
+    costs_little(&work, "claims", "cut short");
+}
+
+/// Zeros without end, as they are and packed.
+#[test]
+#[ignore = "reads more than 8 GiB"]
+fn an_initramfs_of_zeros_costs_little() {
+    let work = set_up("p256");
     let first = file("lib/\x1b[2Jfirst.ko", MODULE);
     let trailer = file("TRAILER!!!", &[]);
     let zeros = (4u64 << 30) + (64 << 20);
-    // Zeros without end, as they are and packed.
     let sparse = fs::File::create(work.path().join("sparse")).unwrap();
     sparse
         .write_all_at(&[&first[..], &trailer].concat(), 0)
@@ -415,30 +446,8 @@ fn an_attackers_initramfs_costs_little() {
     )
     .unwrap();
     fs::write(work.path().join("bomb"), bomb.finish().unwrap()).unwrap();
-    // More modules than any kernel has.
-    let mut many = zstd::Encoder::new(vec![], 1).unwrap();
-    for _ in 0..140_000 {
-        std::io::Write::write_all(&mut many, &file("lib/first.ko", b"x")).unwrap();
-    }
-    fs::write(work.path().join("many"), many.finish().unwrap()).unwrap();
-    // One that says that it has much more than is there.
-    let claims = entry("070701", b"x.ko\0", (900 << 20, 5), &[0; 4096], 0);
-    fs::write(work.path().join("claims"), claims).unwrap();
-    for (name, message) in [
-        ("sparse", "more than 4 GiB, which no initramfs has"),
-        ("bomb", "more than 4 GiB, which no initramfs has"),
-        ("many", "more than 131072 modules"),
-        ("claims", "cut short"),
-    ] {
-        let limited = "ulimit -v 1000000; ulimit -t 120; exec \"$@\"";
-        let arguments = [
-            "-c", limited, "sh", MODSIG, "verify", "--cert", "c.pem", "--initrd", name,
-        ];
-        let output = run(&work, "sh", &arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(message), "{name}: {output:?}");
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
-        assert!(!output.stdout.contains(&0x1b), "{output:?}");
+    for name in ["sparse", "bomb"] {
+        costs_little(&work, name, "more than 4 GiB, which no initramfs has");
     }
 }
 

@@ -293,6 +293,11 @@ impl Drop for Disk {
 fn a_full_disk_in_the_middle_of_a_tree_loses_nothing() {
     // Somebody else than root may only do so as root of a name space of his own.
     assert!(is_root(), "run this test as root: it mounts a file system");
+    full_in_the_middle(&["--json", "--jobs", "2"]);
+    full_in_the_middle(&["--json", "--jobs", "2", "--release"]);
+}
+
+fn full_in_the_middle(options: &[&str]) {
     let work = set_up("p256");
     let disk = Disk::new(&work, "size=8M");
     let module = |n: usize| [MODULE, &vec![n as u8; 300_000]].concat();
@@ -309,7 +314,7 @@ fn a_full_disk_in_the_middle_of_a_tree_loses_nothing() {
         )
         .unwrap();
     }
-    let sign = [&SIGN_TREE[..5], &["--json", "--jobs", "2", "disk"]].concat();
+    let sign = [&SIGN_TREE[..5], options, &["disk"]].concat();
     let output = modsig(&work, &sign);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let report = json(&output);
@@ -329,7 +334,10 @@ fn a_full_disk_in_the_middle_of_a_tree_loses_nothing() {
             left += 1;
         }
     }
-    assert!(signed > 0 && left > 0, "{signed} signed, {left} left");
+    assert!(
+        signed > 0 && left > 0,
+        "{options:?}: {signed} signed, {left} left"
+    );
     no_left_overs(&disk.0);
 }
 
@@ -388,7 +396,7 @@ fn as_somebody_else(work: &TempDir, script: &str) -> std::process::Output {
 
 #[test]
 fn few_descriptors_or_threads_make_it_slower_only() {
-    let work = tree(400);
+    let work = tree(100);
     for limit in ["-n 64", "-n 48", "-u 6", "-u 1"] {
         let with = |arguments: &str| {
             let script = format!("ulimit {limit}; exec ./modsig {arguments}");
@@ -398,20 +406,20 @@ fn few_descriptors_or_threads_make_it_slower_only() {
             last_line(&output)
         };
         let key = "--jobs 32 --key k.pem --cert c.pem";
-        assert_eq!(with(&format!("sign {key} tree")), "400 signed");
+        assert_eq!(with(&format!("sign {key} tree")), "100 signed");
         let verified = with("verify --jobs 32 --cert c.pem tree");
-        assert_eq!(verified, "400 good");
+        assert_eq!(verified, "100 good");
         let release = with(&format!("sign --release {key} tree"));
-        assert_eq!(release, "400 signed again");
+        assert_eq!(release, "100 signed again");
         let digested = with("sign --release --jobs 32 --manifest list tree");
-        assert_eq!(digested, "400 digested");
+        assert_eq!(digested, "100 digested");
         with(&format!("sign --from-manifest list {key} --dest-dir ."));
         let attached = with("attach --release list --cert c.pem --jobs 32 tree");
-        assert_eq!(attached, "400 attached");
-        assert_eq!(with("verify --jobs 32 --cert c.pem tree"), "400 good");
-        assert_eq!(with("strip --jobs 32 tree"), "400 stripped");
+        assert_eq!(attached, "100 attached");
+        assert_eq!(with("verify --jobs 32 --cert c.pem tree"), "100 good");
+        assert_eq!(with("strip --jobs 32 tree"), "100 stripped");
         let copies = with(&format!("sign {key} --detached --dest-dir out tree"));
-        assert_eq!(copies, "400 signed");
+        assert_eq!(copies, "100 signed");
         fs::remove_dir_all(work.path().join("out")).unwrap();
     }
 }

@@ -6,6 +6,7 @@ use std::{collections::HashMap, path::Path};
 
 use anyhow::{ensure, Context, Result};
 use modsig_qemu::{
+    corpus::cases::Table,
     machine::{
         boot::{Boot, RUST, UNMODIFIED_C},
         kernels::Kernel,
@@ -31,10 +32,13 @@ pub struct Arguments {
     /// Boot kernels of these flavours only: permissive, force, hashes, hashes-only
     #[arg(long, value_name = "FLAVOUR,...", value_delimiter = ',')]
     flavours: Vec<String>,
+    /// Give each kernel the table of releases in one mode only
+    #[arg(long)]
+    short: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    let boots = boots(arguments.c, &arguments.flavours)?;
+    let boots = boots(arguments.c, &arguments.flavours, arguments.short)?;
     let harness = Harness::new(&arguments.target.arch)?;
     let names = boots.iter().map(|boot| boot.name.to_owned());
     let mut record = Record::new(
@@ -60,8 +64,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(tallies.bad() == 0)
 }
 
-/// The boots of these flavours, or all.
-fn boots(c: bool, flavours: &[String]) -> Result<Vec<Boot>> {
+/// The boots of these flavours, or all. Short, each flavour has one with the table of releases.
+fn boots(c: bool, flavours: &[String], short: bool) -> Result<Vec<Boot>> {
     let all: &[Boot] = if c { &UNMODIFIED_C } else { &RUST };
     for flavour in flavours {
         let mut known = vec![];
@@ -76,10 +80,18 @@ fn boots(c: bool, flavours: &[String]) -> Result<Vec<Boot>> {
             known.join(", ")
         );
     }
-    let wanted = |boot: &&Boot| {
-        flavours.is_empty() || flavours.iter().any(|flavour| flavour == boot.flavour)
+    let mut with_releases = vec![];
+    let mut wanted = |boot: &&Boot| {
+        let flavour = boot.flavour;
+        if boot.table == Table::Releases {
+            if short && with_releases.contains(&flavour) {
+                return false;
+            }
+            with_releases.push(flavour);
+        }
+        flavours.is_empty() || flavours.iter().any(|wanted| wanted == flavour)
     };
-    Ok(all.iter().filter(wanted).copied().collect())
+    Ok(all.iter().filter(|boot| wanted(boot)).copied().collect())
 }
 
 /// Does them, one after the other.
@@ -113,17 +125,27 @@ mod tests {
 
     #[test]
     fn boots_are_chosen_by_their_kernels() {
-        let names = |c, flavours: &[&str]| -> Vec<_> {
+        let names = |c, flavours: &[&str], short| -> Vec<_> {
             let flavours: Vec<_> = flavours.iter().map(|name| (*name).to_owned()).collect();
-            let chosen = boots(c, &flavours).unwrap();
+            let chosen = boots(c, &flavours, short).unwrap();
             chosen.iter().map(|boot| boot.name).collect()
         };
-        assert_eq!(names(false, &[]).len(), 19);
-        assert_eq!(names(true, &[]).len(), 6);
-        let some = names(false, &["permissive", "hashes-only"]);
+        assert_eq!(names(false, &[], false).len(), 19);
+        assert_eq!(names(true, &[], false).len(), 6);
+        assert_eq!(names(false, &[], true).len(), 15);
+        assert_eq!(names(true, &[], true).len(), 4);
+        let releases = |name: &&str| name.contains("releases") || name.contains("older");
+        assert_eq!(
+            names(false, &["permissive", "force", "hashes"], true)
+                .into_iter()
+                .filter(releases)
+                .collect::<Vec<_>>(),
+            ["releases-permissive", "releases-force", "older-permissive"]
+        );
+        let some = names(false, &["permissive", "hashes-only"], false);
         assert_eq!(some.len(), 10);
         assert_eq!(some[..3], ["permissive", "sig_enforce", "lockdown"]);
-        let error = boots(false, &["c".to_owned()]).unwrap_err();
+        let error = boots(false, &["c".to_owned()], false).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no boot of a kernel \"c\"; there are permissive, force, hashes, hashes-only"
