@@ -50,9 +50,10 @@ LANES ?= 2
 # The steps.  Documentation/testing.md says what each shows and how long it takes.  They are begun in
 # this order, and each waits for what its rule names.
 PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
-# The developer page compiles most of a kernel anew, without signatures; what kbuild-key shows is in test-kbuild
-# as well, and what release shows, but for the token, in boots and test-tools.
-PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,$(filter-out developer kbuild-key release,$(PAGES)))
+# Those that show what no other step does: how an administrator asks, and a key for one build.  The developer page
+# compiles most of a kernel anew; kernels that trust a key are built in test-kbuild, those with hashes in test-hashes,
+# and tokens, revoked keys and releases are in test-tools and in the boots.
+PAGES_TEST := $(patsubst %,page-6.12-x86_64-%,administrator one-time-key)
 # make goes through the list once, and comes back only at its end for what had to wait for another step: so
 # what needs bindgen stands behind what takes as long as that.
 TEST := bindgen downloads fmt unsafe licences clippy test-verifier \
