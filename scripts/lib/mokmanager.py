@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-# mokmanager.py SOCKET: does at a machine's serial console what a person does there who was asked by "mokutil
+# mokmanager.py PIPE: does at a machine's serial console (QEMU's chardev pipe: PIPE.out and PIPE.in) what a person does there who was asked by "mokutil
 # --import" to confirm a key: waits for MokManager, and has it enroll the key.  Every key that is pressed is written
 # to standard output.  Ends when the machine is switched off.
 #
 # It reads all the time, also while it waits before a key: the firmware leaves out what the console does not take at
-# once, and the socket holds some hundred bytes.
+# once.  A pipe holds 64 KiB; a socket holds some hundred bytes, since each of them comes by itself.
 
-import socket
+import os
+import select
 import sys
 import time
 
@@ -21,9 +22,9 @@ DIALOGUE = [
     ("Reboot", [ENTER]),
 ]
 
-serial = socket.socket(socket.AF_UNIX)
-serial.connect(sys.argv[1])
-serial.settimeout(0.1)
+# Each waits until QEMU has opened the other end.
+output = os.open(sys.argv[1] + ".out", os.O_RDONLY)
+keyboard = os.open(sys.argv[1] + ".in", os.O_WRONLY)
 said = ""
 
 
@@ -32,12 +33,11 @@ def listen(seconds=0.0):
     global said
     end = time.monotonic() + seconds
     while True:
-        try:
-            new = serial.recv(4096)
-        except TimeoutError:
+        if not select.select([output], [], [], 0.1)[0]:
             if time.monotonic() >= end:
                 return
             continue
+        new = os.read(output, 1 << 16)
         if not new:
             sys.exit(0 if not left else f"mokmanager: the machine did not say {left[0][0]!r}")
         said += new.decode("ascii", "replace")
@@ -52,7 +52,7 @@ while left:
     # It takes keys when its picture is complete.
     listen(1)
     for key in keys:
-        serial.sendall(key.encode())
+        os.write(keyboard, key.encode())
         listen(0.5)
     print(f"{text}: {''.join(keys)!r}", flush=True)
     del left[0]
