@@ -172,6 +172,16 @@ impl KeyAlgorithm {
             Self::MlDsa87 => c"mldsa87",
         }
     }
+
+    /// The form of the signature value, as the kernel names it (`struct public_key_signature`,
+    /// `encoding`).
+    pub fn c_encoding(self) -> &'static CStr {
+        match self {
+            Self::Rsa => c"pkcs1",
+            Self::Ecdsa => c"x962",
+            Self::Ecrdsa | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => c"raw",
+        }
+    }
 }
 
 /// How a certificate is signed: the identifier names the digest as well.

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/crypto/public_key.h`](srctree/include/crypto/public_key.h)
 
-use core::ffi::{c_int, CStr};
+use core::ffi::c_int;
 
 use kernel::bindings;
 
@@ -15,24 +15,12 @@ use super::{
 #[cfg(CONFIG_PKCS7_WAIVE_AUTHATTRS_REJECTION_FOR_MLDSA)]
 use crate::verify::cms::MAX_MESSAGE;
 use crate::verify::{
-    KeyAlgorithm, PlatformError, PublicKey, PublicKeyAlgorithm, Signature, Signed, Verification,
+    PlatformError, PublicKey, PublicKeyAlgorithm, Signature, Signed, Verification,
 };
 
 /// No key of any algorithm has longer signatures, in bytes (ML-DSA-87 has 4627, RSA with 16384
 /// bits has 2048). The crypto API copies a signature before it looks at its length.
 const MAX_SIGNATURE: usize = 8192;
-
-/// The form of the signature value, as `struct public_key_signature` names it.
-fn encoding(key: KeyAlgorithm) -> &'static CStr {
-    match key {
-        KeyAlgorithm::Rsa => c"pkcs1",
-        KeyAlgorithm::Ecdsa => c"x962",
-        KeyAlgorithm::Ecrdsa
-        | KeyAlgorithm::MlDsa44
-        | KeyAlgorithm::MlDsa65
-        | KeyAlgorithm::MlDsa87 => c"raw",
-    }
-}
 
 /// Whose signature it is to be.
 enum Signer<'a> {
@@ -70,7 +58,7 @@ fn verify_with_c(signer: &Signer<'_>, signature: &Signature<'_>) -> Result<c_int
         s_size,
         pkey_algo: c_string(signature.key.c_name()),
         hash_algo: c_string(hash),
-        encoding: c_string(encoding(signature.key)),
+        encoding: c_string(signature.key.c_encoding()),
         ..Default::default()
     };
     // The field's name differs between trees (see Kconfig); C only reads through it.
