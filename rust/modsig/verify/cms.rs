@@ -266,7 +266,7 @@ pub fn parse(message: &[u8], tree: Tree) -> Result<Message<'_>, Error> {
         algorithm(&mut digests)?;
     }
 
-    let (content_type, embedded) = encapsulated_content(&mut fields)?;
+    let (content_type, content) = encapsulated_content(&mut fields)?;
     let mut unknown = None;
     let certificates = certificates(&mut fields, tree.ml_dsa, &mut unknown)?;
     if let Some(revocation_lists) = fields.optional(der::context_constructed(1))? {
@@ -303,7 +303,7 @@ pub fn parse(message: &[u8], tree: Tree) -> Result<Message<'_>, Error> {
     let signed_data = match (unknown, first) {
         (Some(error), _) => Err(error),
         _ if with_attributes && without_attributes => Err(Error::MixedSignedAttributes),
-        _ if embedded => Err(Error::EmbeddedContent),
+        _ if content.is_some() => Err(Error::EmbeddedContent),
         _ if content_type != ContentType::Data => Err(Error::NotData),
         _ if with_attributes && !(tree.ml_dsa_attributes && only_ml_dsa) => {
             Err(Error::SignedAttributes)
@@ -323,8 +323,86 @@ pub fn parse(message: &[u8], tree: Tree) -> Result<Message<'_>, Error> {
     })
 }
 
-/// Reads EncapsulatedContentInfo: the type, and whether there is content.
-fn encapsulated_content(fields: &mut Reader<'_>) -> Result<(ContentType, bool), Error> {
+/// A message that need not be a module's signature: of any content that the kernel knows, with or without
+/// signed attributes. Every algorithm is known.
+#[derive(Clone, Copy, Debug)]
+pub struct General<'a> {
+    /// The version of the SignedData: 1 or 3.
+    pub version: u8,
+    /// Whether the content is Authenticode's, not plain data.
+    pub authenticode: bool,
+    /// The content, if it is not detached.
+    pub content: Option<Element<'a>>,
+    /// The certificates: elements only.
+    pub certificates: Reader<'a>,
+    /// The SignerInfos: elements only, which [`read_signer`] can read.
+    pub signers: Reader<'a>,
+}
+
+/// Reads such a message.
+///
+/// # Errors
+///
+/// As [`parse`]; then an algorithm that is not known, or signed attributes for some signers only.
+pub fn read_general(message: &[u8], ml_dsa: bool) -> Result<General<'_>, Error> {
+    let tree = Tree {
+        ml_dsa,
+        ..Tree::default()
+    };
+    let parsed = parse(message, tree)?;
+    match parsed.signed_data() {
+        // What a module's signature may not have.
+        Ok(_) | Err(Error::EmbeddedContent | Error::NotData | Error::SignedAttributes) => {}
+        Err(error) => return Err(error),
+    }
+    // The parts once more, of which the form is known to be good.
+    let mut content_info = Reader::new(message).inside(der::SEQUENCE)?;
+    content_info.oid()?;
+    let mut explicit = content_info.inside(der::context_constructed(0))?;
+    let mut fields = explicit.inside(der::SEQUENCE)?;
+    let version = match fields.integer()? {
+        [1] => 1,
+        _ => 3,
+    };
+    fields.element(der::SET)?;
+    let (content_type, content) = encapsulated_content(&mut fields)?;
+    fields.optional(der::context_constructed(0))?;
+    Ok(General {
+        version,
+        authenticode: content_type == ContentType::MsIndirectData,
+        content,
+        certificates: parsed.certificates.set,
+        signers: fields.inside(der::SET)?,
+    })
+}
+
+/// Reads the next signer of such a message.
+///
+/// # Errors
+///
+/// None, if there is one.
+pub fn read_signer<'a>(
+    signers: &mut Reader<'a>,
+    version: u8,
+    authenticode: bool,
+    ml_dsa: bool,
+) -> Result<SignerInfo<'a>, Error> {
+    let grammar = Grammar {
+        version,
+        content_type: if authenticode {
+            ContentType::MsIndirectData
+        } else {
+            ContentType::Data
+        },
+        ml_dsa,
+    };
+    signer_info(signers, grammar)?.known
+}
+
+/// Reads EncapsulatedContentInfo: the type, and the content, if there is any.
+fn encapsulated_content<'a>(
+    fields: &mut Reader<'a>,
+) -> Result<(ContentType, Option<Element<'a>>), Error> {
     let mut info = fields.inside(der::SEQUENCE)?;
     let at = info.at();
     let content_type = match info.oid()? {
@@ -333,13 +411,14 @@ fn encapsulated_content(fields: &mut Reader<'_>) -> Result<(ContentType, bool), 
         _ => return Err(Error::UnknownContentType(at)),
     };
     let embedded = info.optional(der::context_constructed(0))?;
+    let mut content = None;
     if let Some(explicit) = embedded {
         let mut explicit = explicit.reader();
-        explicit.any()?;
+        content = Some(explicit.any()?);
         explicit.finish()?;
     }
     info.finish()?;
-    Ok((content_type, embedded.is_some()))
+    Ok((content_type, content))
 }
 
 /// Reads the certificates; notes the first algorithm that is not known.

@@ -109,6 +109,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The tag of the next element, if there is one.
     pub fn peek(&self) -> Option<u8> {
         self.rest.first().copied()

@@ -34,6 +34,43 @@ fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Er
     Ok((kind, value))
 }
 
+/// What `x509_fabricate_name()` of `crypto/asymmetric_keys/x509_cert_parser.c` makes of the content of a name, which is
+/// what a key is called by: the common name, the organization in front of it unless it starts with that,
+/// one of them, or a mail address. The first part is empty if there is one only.
+pub(super) fn shown(content: &[u8]) -> (&[u8], &[u8]) {
+    let [mut common_name, mut organization, mut email]: [&[u8]; 3] = Default::default();
+    let mut rdns = Reader::new(content);
+    while let Ok(rdn) = rdns.element(der::SET) {
+        let mut attributes = rdn.reader();
+        while let Ok((kind, value)) = attribute(&mut attributes) {
+            // Of several, C takes the last one, and counts its bytes in one byte.
+            let value = value.get(..value.len() & 0xff).unwrap_or_default();
+            match (kind.strip_prefix(oid::X520), kind.strip_prefix(oid::PKCS9)) {
+                (Some([3]), _) => common_name = value,
+                (Some([10]), _) => organization = value,
+                (_, Some([1])) => email = value,
+                _ => {}
+            }
+        }
+    }
+    match (organization, common_name) {
+        ([], []) => (&[], email),
+        (organization, []) => (&[], organization),
+        ([], common_name) => (&[], common_name),
+        _ => {
+            let is_same = |size| {
+                let start = organization.get(..size);
+                start.is_some() && start == common_name.get(..size)
+            };
+            if common_name.starts_with(organization) || is_same(7) {
+                (&[], common_name)
+            } else {
+                (organization, common_name)
+            }
+        }
+    }
+}
+
 /// Shows a name: the attributes that people know, in the order of the name.
 ///
 /// The bytes come from whoever made the module, so nothing but printable ASCII is let through,

@@ -8,7 +8,7 @@
 
 use super::{
     algorithm::{CertificateAlgorithm, KeyAlgorithm, PublicKeyAlgorithm},
-    cms::{algorithm, no_parameters, KeyId, MAX_SIGNER_ID},
+    cms::{algorithm, no_parameters, KeyId, MAX_MESSAGE, MAX_SIGNER_ID},
     der::{self, Element, Reader},
     error::Error,
     name, oid,
@@ -29,6 +29,30 @@ pub struct PublicKey<'a> {
     pub octets: &'a [u8],
     /// All of SubjectPublicKeyInfo.
     pub info: &'a [u8],
+}
+
+impl<'a> PublicKey<'a> {
+    /// The object identifier of the algorithm (content bytes).
+    ///
+    /// # Errors
+    ///
+    /// None for a key that [`parse`] has read.
+    pub fn oid(&self) -> Result<&'a [u8], Error> {
+        let mut info = Reader::new(self.info).inside(der::SEQUENCE)?;
+        info.inside(der::SEQUENCE)?.oid()
+    }
+}
+
+/// What a certificate says that its key is for, as far as the kernel keeps it (`key_eflags` of `struct
+/// public_key`). It decides nothing here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// It signs data.
+    pub digital_signature: bool,
+    /// It signs certificates.
+    pub certificates: bool,
+    /// It is that of an authority.
+    pub authority: bool,
 }
 
 /// A certificate.
@@ -54,10 +78,39 @@ pub struct Certificate<'a> {
     pub authority: Option<KeyId<'a>>,
     /// The SubjectKeyIdentifier of whoever has signed it, if it says so.
     pub authority_key_id: Option<KeyId<'a>>,
+    /// What the key is for.
+    pub usage: Usage,
     /// How it is signed.
     pub algorithm: CertificateAlgorithm,
     /// The signature value.
     pub signature: &'a [u8],
+}
+
+impl<'a> Certificate<'a> {
+    /// What the kernel calls the issuer by ([`name::shown`]).
+    pub fn issuer_shown(&self) -> (&'a [u8], &'a [u8]) {
+        name::shown(self.issuer)
+    }
+
+    /// What the kernel calls the subject by.
+    pub fn subject_shown(&self) -> (&'a [u8], &'a [u8]) {
+        name::shown(self.subject)
+    }
+}
+
+/// Reads a certificate that is not part of a message: all of `input`.
+///
+/// # Errors
+///
+/// As [`parse`], but for one that C's decoder would not take for its length.
+pub fn read(input: &[u8], ml_dsa: bool) -> Result<Certificate<'_>, Error> {
+    if input.len() > MAX_MESSAGE {
+        return Err(Error::LongMessage);
+    }
+    let mut reader = Reader::new(input);
+    let certificate = parse(&reader.element(der::SEQUENCE)?, ml_dsa)?;
+    reader.finish()?;
+    Ok(certificate)
 }
 
 /// Reads a certificate: all of `input`.
@@ -133,6 +186,7 @@ pub fn parse<'a>(input: &Element<'a>, ml_dsa: bool) -> Result<Certificate<'a>, E
         subject_key_id: extensions.subject_key_id,
         authority: extensions.authority,
         authority_key_id: extensions.authority_key_id,
+        usage: extensions.usage,
         signature,
     })
 }
@@ -198,6 +252,7 @@ struct Extensions<'a> {
     subject_key_id: Option<KeyId<'a>>,
     authority: Option<KeyId<'a>>,
     authority_key_id: Option<KeyId<'a>>,
+    usage: Usage,
     has_authority: bool,
 }
 
@@ -226,8 +281,8 @@ impl<'a> Extensions<'a> {
                 }
                 self.subject_key_id = Some(KeyId::by_key_id(&id)?);
             }
-            Some([15]) => key_usage(&mut value)?,
-            Some([19]) => basic_constraints(&mut value)?,
+            Some([15]) => key_usage(&mut value, &mut self.usage)?,
+            Some([19]) => basic_constraints(&mut value, &mut self.usage)?,
             Some([35]) => {
                 if self.has_authority {
                     return Err(Error::DuplicateExtension(at));
@@ -313,20 +368,29 @@ fn any_in(fields: &mut Reader<'_>, tag: u8) -> Result<(), Error> {
 /// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one byte. It has nine
 /// bits; C reads one byte behind the tag as its length, and takes the second byte of a longer
 /// length for the number of unused bits.
-fn key_usage(value: &mut Reader<'_>) -> Result<(), Error> {
+fn key_usage(value: &mut Reader<'_>, usage: &mut Usage) -> Result<(), Error> {
     let bits = value.element(der::BIT_STRING)?;
     if bits.content.len() > SHORT {
         return Err(Error::LongKeyUsage(bits.at));
     }
-    match bits.content {
-        [0..=7, _, ..] => Ok(()),
-        _ => Err(Error::BadBitString(bits.at)),
-    }
+    let (unused, first, behind) = match bits.content {
+        [unused @ 0..=7, first, behind @ ..] => (unused, first, behind),
+        _ => return Err(Error::BadBitString(bits.at)),
+    };
+    // C counts those of all such extensions, the second one with one or two bytes of bits only.
+    usage.digital_signature |= first & 0x80 != 0;
+    usage.certificates |= first & 0x04 != 0
+        && match behind {
+            [] => *unused <= 2,
+            [_] => true,
+            _ => false,
+        };
+    Ok(())
 }
 
 /// Reads BasicConstraints (RFC 5280 section 4.2.1.9). What is there must start with a TRUE: a
 /// FALSE is the default, and a length of the path without it says nothing.
-fn basic_constraints(value: &mut Reader<'_>) -> Result<(), Error> {
+fn basic_constraints(value: &mut Reader<'_>, usage: &mut Usage) -> Result<(), Error> {
     let constraints = value.element(der::SEQUENCE)?;
     let mut fields = constraints.reader();
     if fields.is_empty() {
@@ -336,6 +400,7 @@ fn basic_constraints(value: &mut Reader<'_>) -> Result<(), Error> {
     if !fields.boolean()? || constraints.content.len() > SHORT {
         return Err(Error::BasicConstraints(at));
     }
+    usage.authority = true;
     if !fields.is_empty() {
         fields.integer()?;
     }
