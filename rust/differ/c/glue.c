@@ -439,6 +439,12 @@ static int is_blacklisted(const struct octets *hash, int type)
 	return is_hash_blacklisted(hash->data, hash->len, type);
 }
 
+/* parsers.c.  */
+struct differ_parser;
+int differ_certificate(const struct differ_parser *rust, const void *data, size_t size, char **text);
+int differ_message(const struct differ_parser *rust, const void *data, size_t size, char **text);
+int differ_time(const struct differ_parser *rust, u8 tag, const void *data, size_t size, s64 *time);
+
 /* In the order of `Functions` in src/c.rs.  */
 __attribute__((visibility("default"))) const struct differ_functions {
 	void (*world)(const struct differ_ops *, void *);
@@ -450,6 +456,12 @@ __attribute__((visibility("default"))) const struct differ_functions {
 	int (*verify_with)(const char *, const struct octets *, const struct octets *,
 			   const struct differ_signature *);
 	int (*is_blacklisted)(const struct octets *, int);
+	int (*certificate)(const struct differ_parser *, const void *, size_t, char **);
+	int (*time)(const struct differ_parser *, u8, const void *, size_t, s64 *);
+	void (*free)(void *);
+	int (*message)(const struct differ_parser *, const void *, size_t, char **);
 } differ_functions = {
 	set_world, add_key, add_hash, check, find_key, verify, verify_with, is_blacklisted,
+	differ_certificate, differ_time, free,
+	differ_message,
 };

@@ -11,11 +11,15 @@ use std::{
 };
 
 use modsig::verify::{
-    merkle, Blacklist, Digest, DigestAlgorithm, Hashes, KeyAlgorithm, KeyId, Keyring, Lookup,
-    Platform, PlatformError, PublicKey, Signature, Signed, Tree, Verification,
+    merkle, Blacklist, Digest, DigestAlgorithm, Hashes, KeyId, Keyring, Lookup, Platform,
+    PlatformError, PublicKey, Signature, Signed, Tree, Verification,
 };
 
-use crate::world::{self, World};
+use crate::{
+    pkcs7_fields,
+    world::{self, World},
+    x509_fields,
+};
 
 const ENOKEY: c_int = -126;
 const EKEYREJECTED: c_int = -129;
@@ -187,6 +191,60 @@ struct Functions {
         *const CSignature<'_>,
     ) -> c_int,
     is_blacklisted: unsafe extern "C" fn(*const Octets<'_>, c_int) -> c_int,
+    certificate: unsafe extern "C" fn(*const Parser, *const u8, usize, *mut *mut c_char) -> c_int,
+    time: unsafe extern "C" fn(*const Parser, u8, *const u8, usize, *mut i64) -> c_int,
+    free: unsafe extern "C" fn(*mut c_void),
+    message: unsafe extern "C" fn(*const Parser, *const u8, usize, *mut *mut c_char) -> c_int,
+}
+
+/// `struct differ_parser` of certificate.c.
+#[repr(C)]
+struct Parser {
+    parse: unsafe extern "C" fn(*const u8, usize, bool, *mut x509_fields::Fields) -> u32,
+    decode_time: unsafe extern "C" fn(u8, *const u8, usize, *mut i64) -> u32,
+    message: unsafe extern "C" fn(*const u8, usize, bool, *mut pkcs7_fields::MessageFields) -> u32,
+    certificate: unsafe extern "C" fn(*mut x509_fields::Bytes, *mut x509_fields::Bytes) -> bool,
+    signer: unsafe extern "C" fn(
+        *mut x509_fields::Bytes,
+        *const pkcs7_fields::MessageFields,
+        bool,
+        *mut pkcs7_fields::SignerFields,
+    ) -> u32,
+}
+
+static PARSER: Parser = Parser {
+    parse: x509_fields::x509_rust_parse,
+    decode_time: x509_fields::x509_rust_decode_time,
+    message: pkcs7_fields::pkcs7_rust_parse,
+    certificate: pkcs7_fields::pkcs7_rust_certificate,
+    signer: pkcs7_fields::pkcs7_rust_signer,
+};
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// An X.509 certificate.
+    Certificate,
+    /// A PKCS#7 message.
+    Message,
+}
+
+/// Who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The parser in C.
+    C,
+    /// The one in Rust.
+    Rust,
+}
+
+impl Reads {
+    fn parser(self) -> *const Parser {
+        match self {
+            Reads::C => ptr::null(),
+            Reads::Rust => &PARSER,
+        }
+    }
 }
 
 /// A C verifier.
@@ -279,6 +337,41 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Has a certificate or message read: all that the kernel knows of it then, as text, or an error number.
+    pub fn read(&self, what: What, by: Reads, input: &[u8]) -> Result<Vec<u8>, c_int> {
+        // As in check().
+        let copy = input.to_vec().into_boxed_slice();
+        let read = match what {
+            What::Certificate => self.library.0.certificate,
+            What::Message => self.library.0.message,
+        };
+        let mut text = ptr::null_mut();
+        // SAFETY: all pointers are valid during the call.
+        let result = unsafe { read(by.parser(), copy.as_ptr(), copy.len(), &mut text) };
+        if result != 0 {
+            return Err(result);
+        }
+        // SAFETY: without an error C has made a string, which is used by nobody else.
+        let said = unsafe { CStr::from_ptr(text) }.to_bytes().to_vec();
+        // SAFETY: it came from this allocator, and is not used any more.
+        unsafe { (self.library.0.free)(text.cast()) };
+        Ok(said)
+    }
+
+    /// Has the content of a time read, or says the error number.
+    pub fn time(&self, by: Reads, tag: u8, content: &[u8]) -> Result<i64, c_int> {
+        let copy = content.to_vec().into_boxed_slice();
+        let mut time = 0;
+        // SAFETY: all pointers are valid during the call.
+        let result = unsafe {
+            (self.library.0.time)(by.parser(), tag, copy.as_ptr(), copy.len(), &mut time)
+        };
+        match result {
+            0 => Ok(time),
+            error => Err(error),
+        }
+    }
+
     /// Asks C about a file.
     pub fn check(&self, file: &[u8]) -> Answer {
         let (mut module_len, mut sig_ok, mut reason) = (0, false, 0);
@@ -304,18 +397,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// As rust/modsig/sys/keys/signature.rs has it.
-fn encoding(key: KeyAlgorithm) -> &'static CStr {
-    match key {
-        KeyAlgorithm::Rsa => c"pkcs1",
-        KeyAlgorithm::Ecdsa => c"x962",
-        KeyAlgorithm::Ecrdsa
-        | KeyAlgorithm::MlDsa44
-        | KeyAlgorithm::MlDsa65
-        | KeyAlgorithm::MlDsa87 => c"raw",
-    }
-}
-
 /// Gives a signature to C, as rust/modsig/sys/keys/signature.rs does.
 fn ask_c(signature: &Signature<'_>, check: impl FnOnce(*const CSignature<'_>) -> c_int) -> c_int {
     let attributes;
@@ -336,7 +417,7 @@ fn ask_c(signature: &Signature<'_>, check: impl FnOnce(*const CSignature<'_>) ->
     check(&CSignature {
         algorithm: signature.key.c_name().as_ptr(),
         hash: hash.as_ptr(),
-        encoding: encoding(signature.key).as_ptr(),
+        encoding: signature.key.c_encoding().as_ptr(),
         value: Octets::new(signature.value),
         message: Octets::new(message),
     })

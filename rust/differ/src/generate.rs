@@ -261,6 +261,20 @@ pub fn case(seed: u64, number: u64, series: &[usize], corpus: &Corpus) -> Case {
     }
 }
 
+/// The certificate that belongs to these numbers, in a world: generated, or one of the corpus, and changed or not.
+pub fn certificate(seed: u64, number: u64, series: &[usize], corpus: &Corpus) -> (World, Vec<u8>) {
+    let mut rng = Rng::new(seed, number);
+    rng.be_calm();
+    let series = *rng.pick(series);
+    let mut generator = Generator {
+        rng,
+        world: World::new(series),
+        corpus,
+    };
+    let certificate = generator.alone();
+    (generator.world, certificate)
+}
+
 impl Generator<'_> {
     fn has_ml_dsa(&self) -> bool {
         self.world.series().tree.ml_dsa
@@ -738,6 +752,78 @@ impl Generator<'_> {
             sequence(vec![tbs, outer, Node::new(BIT_STRING, &value)]),
             blacklisted,
         )
+    }
+
+    /// A certificate that is not in a message.
+    fn alone(&mut self) -> Vec<u8> {
+        if self.rng.percent(10) {
+            let missing = *self
+                .rng
+                .pick(&["sha1", "sha384", "sha3-256", "rsa", "p256", "mldsa"]);
+            self.world.missing.push(missing.to_owned());
+        }
+        let mut node = if self.rng.percent(25) {
+            self.world.rule = Rule::Most(self.rng.draw());
+            self.rng.pick(&self.corpus.certificates).clone()
+        } else {
+            let count = 1 + self.rng.below(3);
+            let mut all = self.identities(count);
+            let number = self.rng.below(count);
+            if self.rng.percent(40) {
+                let is_own = all[number].issuer == number;
+                all[number].subject = self.shown();
+                all[number].issuer_name = match is_own {
+                    true => all[number].subject.clone(),
+                    false => self.shown(),
+                };
+            }
+            let (node, digest) = self.certificate(&all, number);
+            if self.rng.percent(5) {
+                self.world.certificates.push(digest);
+            }
+            node
+        };
+        if self.rng.odd(30) {
+            for _ in 0..=self.rng.below(2) {
+                mutate::tree(&mut self.rng, &mut node, &self.corpus.certificates);
+            }
+        }
+        let mut octets = node.encode();
+        match self.rng.dice(60) {
+            0..4 => mutate::octets(&mut self.rng, &mut octets),
+            4 | 5 => {
+                let more = 1 + self.rng.below(3);
+                octets.extend(self.rng.octets(more));
+            }
+            6 => octets.resize(65535 + self.rng.below(3), 0),
+            _ => {}
+        }
+        octets
+    }
+
+    /// A name of several parts, by which a kernel calls a key.
+    fn shown(&mut self) -> Node {
+        let count = 1 + self.rng.below(4);
+        let mut rdns = vec![];
+        for _ in 0..count {
+            let kind = match self.rng.dice(12) {
+                0 => oid::any(&mut self.rng),
+                _ => oid::NAMES[self.rng.below(4)],
+            };
+            let mut value = match self.rng.below(3) {
+                0 => b"Organization and".to_vec(),
+                1 => b"Organi".to_vec(),
+                _ => b"mail@organization".to_vec(),
+            };
+            value.truncate(self.rng.below(20));
+            if self.rng.percent(15) {
+                let size = length(&mut self.rng);
+                value.resize(size, b'x');
+            }
+            let attribute = sequence(vec![Node::new(OID, kind), Node::new(0x0c, &value)]);
+            rdns.push(set(vec![attribute]));
+        }
+        sequence(rdns)
     }
 
     fn attribute(&mut self, kind: &[u8], value: Node) -> Node {

@@ -18,6 +18,12 @@ pub mod mutate;
 pub mod rng;
 pub mod shrink;
 pub mod world;
+// As the kernel compiles it, of which the names of its paths are.
+use modsig::verify;
+#[path = "../../modsig/pkcs7_fields.rs"]
+mod pkcs7_fields;
+#[path = "../../modsig/x509_fields.rs"]
+mod x509_fields;
 
 /// The files in a directory, by name.
 pub fn files(dir: &Path) -> Result<Vec<PathBuf>, String> {
