@@ -10,6 +10,7 @@ mod insert;
 mod instruments;
 mod integrity;
 mod page;
+mod parsers;
 mod report;
 mod secure_boot;
 mod target;
@@ -28,6 +29,7 @@ pub enum Command {
     Instruments(instruments::Arguments),
     Integrity(integrity::Arguments),
     Page(page::Arguments),
+    Parsers(parsers::Arguments),
     Report(report::Arguments),
     SecureBoot(secure_boot::Arguments),
     Why(why::Arguments),
@@ -45,6 +47,7 @@ impl Command {
             Command::Instruments(arguments) => instruments::run(arguments),
             Command::Integrity(arguments) => integrity::run(arguments),
             Command::Page(arguments) => page::run(arguments),
+            Command::Parsers(arguments) => parsers::run(arguments),
             Command::Report(arguments) => report::run(arguments),
             Command::SecureBoot(arguments) => secure_boot::run(arguments),
             Command::Why(arguments) => why::run(arguments),

@@ -28,6 +28,10 @@ pub const C: &str = "c";
 pub const C_INTEGRITY: &str = "c-integrity";
 /// The same with the faults mended that are known of it (`rust/patches/c-fixes`).
 pub const C_FIXED: &str = "c-fixed";
+/// As [`PERMISSIVE`], with the X.509 parser in Rust, and kexec of signed images.
+pub const PARSERS: &str = "parsers";
+/// The same with the X.509 parser in C.
+pub const PARSERS_C: &str = "parsers-c";
 /// The flavour that watches itself.
 pub const DEBUG: &str = "debug";
 

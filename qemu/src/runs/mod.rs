@@ -10,6 +10,7 @@ pub mod instruments;
 pub mod integrity;
 pub mod outcome;
 pub mod page;
+pub mod parsers;
 pub mod secure_boot;
 pub mod seen;
 pub mod why;

@@ -8,3 +8,4 @@ pub mod errno;
 pub mod init;
 pub mod instruments;
 pub mod page;
+pub mod parsers;
