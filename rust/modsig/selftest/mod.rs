@@ -5,32 +5,47 @@
 //!
 //! Only the keyrings are not the kernel's: one certificate is all that is trusted.
 
+// series: cut
 use core::cell::{Cell, RefCell};
+// series: end
 
+// series: from signers
 use kernel::prelude::*;
 
 use crate::{
     sys::Kernel,
     verify::{
-        check,
+        check_signature,
         der::Reader,
-        memo::{self, Entry, Memo, Memory},
-        merkle, trailer,
         x509::{self, Certificate},
-        Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Flags, Hashes, KeyId, Keyring,
-        Lookup, Platform, PlatformError, PublicKey, Signature, Tree, Verification,
+        Blacklist, CertificateHash, Digest, DigestAlgorithm, Error, Hashes, KeyId, Keyring, Lookup,
+        Platform, PlatformError, PublicKey, Signature, Tree, Verification,
     },
 };
+// series: end
+// series: cut
+use crate::verify::{
+    check,
+    memo::{self, Entry, Memo, Memory},
+    merkle, trailer, Flags,
+};
+// series: end
 
+mod parse;
+// series: from cms
 mod vectors;
+// series: end
 
+// series: from signers
 /// The running kernel, but it trusts one certificate and nobody else, and refuses none by name.
 struct Trusting {
     certificate: Certificate<'static>,
+    // series: cut
     /// What it remembers of releases.
     memo: RefCell<Memo<PublicKey<'static>, KVec<u8>>>,
     /// How many signatures were checked.
     checked: Cell<usize>,
+    // series: end
 }
 
 impl Trusting {
@@ -38,8 +53,10 @@ impl Trusting {
         let encoded = Reader::new(certificate).any().ok()?;
         Some(Trusting {
             certificate: x509::parse(&encoded, false).ok()?,
+            // series: cut
             memo: RefCell::new(Memo::new()),
             checked: Cell::new(0),
+            // series: end
         })
     }
 }
@@ -51,6 +68,7 @@ fn copy(octets: &[u8]) -> Result<KVec<u8>> {
     Ok(copy)
 }
 
+// series: cut
 impl Memory<PublicKey<'static>> for RefCell<Memo<PublicKey<'static>, KVec<u8>>> {
     fn knows(&self, key: &PublicKey<'static>, signature: &Signature<'_>) -> bool {
         self.try_borrow()
@@ -65,18 +83,23 @@ impl Memory<PublicKey<'static>> for RefCell<Memo<PublicKey<'static>, KVec<u8>>> 
         }
     }
 }
+// series: end
 
 impl Hashes for Trusting {
     type Hash = <Kernel as Hashes>::Hash;
 
+    // series: cut
     fn root(&self) -> Option<merkle::Root> {
         None
     }
+    // series: end
 
     fn tree(&self) -> Tree {
         Tree {
             certificate_hash: CertificateHash::None,
+            // series: cut
             file_hashes: false,
+            // series: end
             ..Kernel.tree()
         }
     }
@@ -102,9 +125,11 @@ impl Hashes for Trusting {
 impl Platform for Trusting {
     type Key = PublicKey<'static>;
 
+    // series: cut
     fn releases(&self) -> bool {
         true
     }
+    // series: end
 
     fn find_key(
         &self,
@@ -130,6 +155,7 @@ impl Platform for Trusting {
         self.verify_with(key, signature)
     }
 
+    // series: cut
     fn verify_release(
         &self,
         key: &Self::Key,
@@ -137,28 +163,31 @@ impl Platform for Trusting {
     ) -> Result<Verification, PlatformError> {
         memo::verify(self, &self.memo, key, signature)
     }
+    // series: end
 
     fn verify_with(
         &self,
         key: &PublicKey<'_>,
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError> {
+        // series: cut
         self.checked.set(self.checked.get().wrapping_add(1));
+        // series: end
         Kernel.verify_with(key, signature)
     }
 }
 
-/// The verdict on a file with this content and message, if one certificate is trusted.
+/// The verdict on this content and message, if one certificate is trusted.
 fn verdict(
     certificate: &'static [u8],
     content: &[u8],
     message: &[u8],
 ) -> Result<Result<(), Error>> {
     let platform = Trusting::new(certificate).ok_or(EINVAL)?;
-    let file = file(trailer::ID_PKCS7, content, message)?;
-    Ok(check(&platform, &file, Flags::default()).result)
+    Ok(check_signature(&platform, content, message))
 }
 
+// series: cut
 /// A file with this content and a message of this kind.
 fn file(kind: u8, content: &[u8], message: &[u8]) -> Result<KVec<u8>> {
     let length = u32::try_from(message.len())?.to_be_bytes();
@@ -175,6 +204,7 @@ fn file(kind: u8, content: &[u8], message: &[u8]) -> Result<KVec<u8>> {
     }
     Ok(file)
 }
+// series: end
 
 /// A copy with one bit changed.
 fn flipped(octets: &[u8], at: usize) -> Result<KVec<u8>> {
@@ -183,7 +213,7 @@ fn flipped(octets: &[u8], at: usize) -> Result<KVec<u8>> {
     Ok(copy)
 }
 
-#[kunit_tests(modsig)]
+#[kunit_tests(module_sig_rust)]
 mod tests {
     use super::{vectors::*, *};
 
@@ -244,6 +274,7 @@ mod tests {
         Ok(())
     }
 
+    // series: cut
     /// Bytes in front of the CMS message: version, size, position, two siblings.
     const PROOF: usize = 9 + 2 * 32;
 
@@ -341,4 +372,6 @@ mod tests {
         );
         Ok(())
     }
+    // series: end
 }
+// series: end

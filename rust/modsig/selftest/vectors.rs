@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
+// series: put //! Made with "openssl cms -sign -binary -noattr"; the keys were thrown away.
+// series: cut
 //! Made by scripts/tools/selftest-vectors; the keys were thrown away.
+// series: end
 
+// series: from signers
 /// What is signed.
 pub(super) const CONTENT: &[u8] = b"modsig: what the self-test signs";
+// series: end
 
 /// A certificate with a key of RSA-2048.
 pub(super) const RSA_CERTIFICATE: &[u8] = &[
@@ -173,6 +178,7 @@ pub(super) const CHAIN_MESSAGE: &[u8] = &[
     0x62, 0xd6, 0x2f, 0xf7, 0x4b, 0x58,
 ];
 
+// series: cut
 /// The proof that it is the second of three modules of a release, and a signature for that by RSA_CERTIFICATE's.
 pub(super) const RELEASE_MESSAGE: &[u8] = &[
     0x01, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x13, 0x5a, 0x94, 0xf2, 0xca, 0xdd, 0xf9,
@@ -207,3 +213,4 @@ pub(super) const RELEASE_MESSAGE: &[u8] = &[
     0x10, 0x56, 0xa6, 0x7a, 0xde, 0x52, 0x39, 0xc4, 0x86, 0x64, 0xb0, 0x17, 0x9c, 0x74, 0x8f, 0x3a,
     0xcc, 0xa3, 0xbc,
 ];
+// series: end

@@ -62,12 +62,14 @@ impl DigestAlgorithm {
         }
     }
 
-    /// The name that the kernel's crypto API and `sign-file` have for it.
+    // series: cut
+    /// [`Self::c_name`], for people.
     pub fn name(self) -> &'static str {
         self.c_name().to_str().unwrap_or_default()
     }
+    // series: end
 
-    /// [`Self::name`], for C.
+    /// The name that the kernel's crypto API and `sign-file` have for it.
     pub fn c_name(self) -> &'static CStr {
         match self {
             Self::Sha1 => c"sha1",
@@ -156,12 +158,14 @@ impl KeyAlgorithm {
         self == Self::Ecrdsa
     }
 
-    /// The name that the kernel has for it (`struct public_key_signature`, `pkey_algo`).
+    // series: cut
+    /// [`Self::c_name`], for people.
     pub fn name(self) -> &'static str {
         self.c_name().to_str().unwrap_or_default()
     }
+    // series: end
 
-    /// [`Self::name`], for C.
+    /// The name that the kernel has for it (`struct public_key_signature`, `pkey_algo`).
     pub fn c_name(self) -> &'static CStr {
         match self {
             Self::Rsa => c"rsa",

@@ -5,8 +5,8 @@
 //! C keeps this in its parsed certificates (`struct x509_certificate`: `signer`, `self_signed`,
 //! `seen`, `verified`); here it is a few numbers beside the message, and a certificate is read
 //! again when it is looked at. So nothing is allocated that could be missing, and next to no stack
-//! is in use when C's crypto is entered: a certificate that was read has some 300 bytes, and none is
-//! held meanwhile. Work is bounded by [`MAX_CERTIFICATES`]: each certificate's own signature is
+//! is in use when C's crypto is entered: a certificate that was read has some 300 bytes, and none
+//! is held meanwhile. Work is bounded by [`MAX_CERTIFICATES`]: each certificate's own signature is
 //! checked at most twice, by itself and by one other.
 
 use super::{
@@ -134,15 +134,16 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
     }
 
     /// One certificate; `None` for one with an unknown algorithm, which spoils the message later.
-    // Inlined into each of those below, which take out of it what they are for, so that it is on the
-    // stack once, and only while it is read.
+    // Inlined into each of those below, which take out of it what they are for, so that it is on
+    // the stack once, and only while it is read.
     #[inline(always)]
     fn get(&self, index: Index) -> Option<Certificate<'a>> {
         let encoded = self.certificates.encoded().nth(index.into())?;
         self.read(&encoded).ok()
     }
 
-    /// What one certificate says of the key that has signed it: its identifier, and its key identifier.
+    /// What one certificate says of the key that has signed it: its identifier, and its key
+    /// identifier.
     #[inline(never)]
     fn authority(&self, index: Index) -> (Option<KeyId<'a>>, Option<KeyId<'a>>) {
         match self.get(index) {
@@ -317,10 +318,12 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
                 // The kernel's configuration sees to it that this cannot be.
                 None => return Err(Error::CertificateDigest),
             },
+            // series: cut
             CertificateHash::OfSignature => match certificate.algorithm.digest {
                 Some(algorithm) => self.digest(algorithm, certificate.tbs)?,
                 None => None,
             },
+            // series: end
         };
         let blacklisted = match digest {
             Some(digest) => self
@@ -375,8 +378,8 @@ impl<'p, 'a, P: Platform> Chain<'p, 'a, P> {
         }
     }
 
-    /// The signature that a certificate bears, over a digest that is kept in `digest`; `None` if it is
-    /// over one that is not built in.
+    /// The signature that a certificate bears, over a digest that is kept in `digest`; `None` if it
+    /// is over one that is not built in.
     #[inline(always)]
     fn signature<'d>(
         &self,

@@ -5,7 +5,9 @@
 //!
 //! Everything borrows from the message. The whole of it is read before any part of it counts.
 
+// series: cut
 use core::fmt;
+// series: end
 
 use super::{
     algorithm::{DigestAlgorithm, KeyAlgorithm},
@@ -74,6 +76,7 @@ impl<'a> SignerId<'a> {
     }
 }
 
+// series: cut
 /// For logs: one line, printable ASCII only, of bounded length.
 impl fmt::Display for SignerId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +104,7 @@ impl fmt::Display for Hex<'_> {
         f.write_str(if self.0.len() > SHOWN { "..." } else { "" })
     }
 }
+// series: end
 
 /// One signer's part of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,7 @@ pub struct SignedAttributes<'a> {
     pub signing_time: Option<Seconds>,
 }
 
+// series: cut
 /// For logs: the signer and the algorithms.
 impl fmt::Display for SignerInfo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,6 +141,7 @@ impl fmt::Display for SignerInfo<'_> {
         write!(f, "{}, {key}/{digest}", self.id)
     }
 }
+// series: end
 
 /// A message.
 #[derive(Clone, Copy, Debug)]
@@ -156,10 +162,12 @@ pub struct SignedData<'a> {
 }
 
 impl<'a> SignedData<'a> {
+    // series: cut
     /// The signer that comes first in the message.
     pub fn first(&self) -> &SignerInfo<'a> {
         &self.first
     }
+    // series: end
 
     /// One signer, by its place in the message.
     ///
@@ -176,10 +184,12 @@ impl<'a> SignedData<'a> {
         signer_info(&mut others, self.grammar).ok()?.known.ok()
     }
 
+    // series: cut
     /// The signers, in the order of the message; at least one.
     pub fn signers(&self) -> impl Iterator<Item = SignerInfo<'a>> + '_ {
         (0..MAX_SIGNERS).map_while(|index| self.signer(index))
     }
+    // series: end
 }
 
 /// The certificates of a message, in its order.

@@ -2,8 +2,8 @@
 
 //! A reader for DER (X.690), as far as signatures need it.
 //!
-//! It goes forward only, never recurses, and takes exactly one encoding for each value: two encodings
-//! of one value let two parsers disagree.
+//! It goes forward only, never recurses, and takes exactly one encoding for each value: two
+//! encodings of one value let two parsers disagree.
 
 use super::error::Error;
 

@@ -2,7 +2,9 @@
 
 //! Why a module was not accepted: one reason for each rejection.
 
+// series: cut
 use core::fmt;
+// series: end
 
 /// A reason for which a file is not a module with a good signature.
 ///
@@ -10,6 +12,7 @@ use core::fmt;
 /// `openssl asn1parse`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
+    // series: cut
     /// The file does not end in the marker.
     Unsigned,
     /// The loader was told to ignore version information: the module is no longer the one that
@@ -31,7 +34,7 @@ pub enum Error {
     ReservedField,
     /// The module is larger than the kernel's digests take in one call.
     TooLarge,
-
+    // series: end
     /// The message is longer than C's decoder takes ([`super::cms::MAX_MESSAGE`]).
     LongMessage,
     /// An element ends after the one that holds it, or a header is cut off.
@@ -142,6 +145,7 @@ pub enum Error {
     AlgorithmNotBuiltIn,
     /// The signer is on the list of revoked keys.
     Revoked,
+    // series: cut
     /// The file's hash is on the list of refused files.
     Blacklisted,
     /// The digest by which files are blacklisted is not built in, so the list cannot be asked.
@@ -181,7 +185,7 @@ pub enum Error {
         /// Modules of the release.
         size: u32,
     },
-
+    // series: end
     /// The platform failed in a way that says nothing of the module (for example out of memory).
     Platform(i32),
 }
@@ -189,8 +193,10 @@ pub enum Error {
 /// What kind of answer an [`Error`] is: each is one error number of the kernel's C verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
+    // series: cut
     /// ENODATA: there is no signature to check.
     NoData,
+    // series: end
     /// ENOPKG: the signature needs something that this kernel does not have.
     NoPackage,
     /// EMSGSIZE: the signature is longer than can be read.
@@ -201,8 +207,10 @@ pub enum Class {
     BadMessage,
     /// EINVAL: the signature can be read and makes no sense.
     Invalid,
+    // series: cut
     /// EFBIG: the module is too large to be checked.
     TooLarge,
+    // series: end
     /// EKEYREJECTED: the signature can be read and is wrong.
     Rejected,
     /// Whatever the platform said.
@@ -214,19 +222,32 @@ impl Error {
     /// (`kernel/module/signing.c`, `crypto/asymmetric_keys/pkcs7_parser.c`).
     pub fn class(&self) -> Class {
         match *self {
+            // series: cut
             Error::Unsigned | Error::ForceLoaded => Class::NoData,
-
-            Error::UnknownIdType(_)
-            | Error::UnknownDigest(_)
-            | Error::UnknownKeyAlgorithm(_)
-            | Error::DigestNotBuiltIn => Class::NoPackage,
-
-            Error::NoKey => Class::NoKey,
-
+            Error::UnknownIdType(_) => Class::NoPackage,
             Error::TrailerTooShort
             | Error::SignatureLength { .. }
             | Error::ReservedField
-            | Error::Truncated(_)
+            | Error::ReleaseTruncated { .. } => Class::BadMessage,
+            Error::ReleaseVersion(_) | Error::ReleaseEmpty | Error::ReleasePosition { .. } => {
+                Class::Invalid
+            }
+            Error::TooLarge => Class::TooLarge,
+            Error::Blacklisted
+            | Error::BlacklistDigest
+            | Error::NoRoot
+            | Error::ProofSize { .. }
+            | Error::ProofPosition(_)
+            | Error::ProofDigest
+            | Error::BadProof => Class::Rejected,
+            // series: end
+            Error::UnknownDigest(_) | Error::UnknownKeyAlgorithm(_) | Error::DigestNotBuiltIn => {
+                Class::NoPackage
+            }
+
+            Error::NoKey => Class::NoKey,
+
+            Error::Truncated(_)
             | Error::UnexpectedTag(_)
             | Error::LongTag(_)
             | Error::IndefiniteLength(_)
@@ -249,8 +270,7 @@ impl Error {
             | Error::LongSignerId(_)
             | Error::VersionMismatch(_)
             | Error::RevocationList(_)
-            | Error::EmbeddedContent
-            | Error::ReleaseTruncated { .. } => Class::BadMessage,
+            | Error::EmbeddedContent => Class::BadMessage,
 
             Error::EmptySignerId(_)
             | Error::NotSignedData
@@ -259,12 +279,8 @@ impl Error {
             | Error::CertificateAlgorithms(_)
             | Error::TooManyCertificates
             | Error::TooManySigners
-            | Error::MixedSignedAttributes
-            | Error::ReleaseVersion(_)
-            | Error::ReleaseEmpty
-            | Error::ReleasePosition { .. } => Class::Invalid,
+            | Error::MixedSignedAttributes => Class::Invalid,
 
-            Error::TooLarge => Class::TooLarge,
             Error::LongMessage => Class::MessageSize,
 
             Error::NotData
@@ -278,14 +294,7 @@ impl Error {
             | Error::SigningTime
             | Error::BadSignature
             | Error::AlgorithmNotBuiltIn
-            | Error::Revoked
-            | Error::Blacklisted
-            | Error::BlacklistDigest
-            | Error::NoRoot
-            | Error::ProofSize { .. }
-            | Error::ProofPosition(_)
-            | Error::ProofDigest
-            | Error::BadProof => Class::Rejected,
+            | Error::Revoked => Class::Rejected,
 
             Error::EmbeddedSignature(code)
             | Error::CertificateSignature(code)
@@ -294,6 +303,7 @@ impl Error {
     }
 }
 
+// series: cut
 /// The reason in words that fit into one line of a log.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -413,3 +423,4 @@ impl fmt::Display for Error {
         }
     }
 }
+// series: end

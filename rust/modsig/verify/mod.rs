@@ -6,45 +6,67 @@
 //! program has to bring stands behind [`Platform`], so both come to the same verdict by the same
 //! code. The data flows one way:
 //!
-//! [`trailer::split`] -> [`cms::parse`] -> certificates in the message (`chain`) ->
-//! [`Platform::find_key`] -> [`Hashes::digest`] -> [`Platform::verify`] -> [`policy::decide`]
+//! [`cms::parse`] -> certificates in the message (`chain`) -> [`Platform::find_key`] ->
+//! [`Hashes::digest`] -> [`Platform::verify`]
+// series: cut
 //!
-//! or, without a key, [`trailer::split`] -> [`merkle::check`] -> [`policy::decide`].
+//! with [`trailer::split`] in front and [`policy::decide`] behind; or, without a key,
+//! [`trailer::split`] -> [`merkle::check`] -> [`policy::decide`].
 //!
-//! A signature for a release goes the first way, with [`release::parse`] in front of [`cms::parse`]: what
-//! is signed is then the head of the tree that the module is in, not the module.
+//! A signature for a release goes the first way, with [`release::parse`] in front of
+//! [`cms::parse`]: what is signed is then the head of the tree that the module is in, not the
+//! module.
 //!
 //! A kernel without keys calls [`check_by_hash`] in place of [`check`]; nothing of the first way is
 //! in it then.
+// series: end
 
 #![forbid(unsafe_code)]
 
-pub mod algorithm;
-mod chain;
-pub mod cms;
 pub mod der;
 pub mod error;
-pub mod memo;
-pub mod merkle;
+
+// series: from cms
+pub mod algorithm;
+pub mod cms;
 mod name;
 mod oid;
+pub mod time;
+pub mod x509;
+// series: end
+
+// series: from signers
+mod chain;
+mod signers;
+// series: end
+
+// series: cut
+pub mod memo;
+pub mod merkle;
 pub mod policy;
 pub mod release;
-mod signers;
-pub mod time;
 pub mod trailer;
-pub mod x509;
+// series: end
 
+pub use self::error::{Class, Error};
+
+// series: from cms
 pub use self::{
     algorithm::{DigestAlgorithm, KeyAlgorithm, PublicKeyAlgorithm},
-    cms::{KeyId, SignerId, SignerInfo},
-    error::{Class, Error},
+    cms::{KeyId, SignerInfo},
     x509::PublicKey,
 };
+// series: end
+
+// series: from signers
+use self::{chain::Chain, signers::Signers};
+// series: end
+
+// series: cut
+pub use self::cms::SignerId;
 
 use self::{
-    chain::Chain,
-    signers::{Content, Signers},
+    signers::Content,
     trailer::{Kind, Split, Unsplit},
 };
 
@@ -57,15 +79,19 @@ pub struct Flags {
     /// `MODULE_INIT_IGNORE_VERMAGIC`
     pub ignore_vermagic: bool,
 }
+// series: end
 
+// series: from signers
 /// The sets of keys that are asked one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keyring {
     /// The builtin keys and all that hangs on them: the secondary and the machine keyring.
     Trusted,
+    // series: cut
     /// The firmware's keys, which are asked only when no signer is in [`Keyring::Trusted`], and
     /// not by every kernel.
     Platform,
+    // series: end
     /// The keys that are not to be trusted any more.
     Revoked,
 }
@@ -98,11 +124,15 @@ pub enum Verification {
 pub enum Blacklist {
     /// A certificate: the digest is of its TBSCertificate.
     Certificate,
+    // series: cut
     /// A module: the digest is of the whole file, trailer and marker included.
     File,
+    // series: end
 }
+// series: end
 
-/// How the C verifier of a tree goes about things, where trees differ.
+// series: from cms
+/// How the C verifier of a tree goes about things, where trees and configurations differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     /// Its parser knows ML-DSA, in signatures and in certificates.
@@ -112,10 +142,13 @@ pub struct Tree {
     pub ml_dsa_attributes: bool,
     /// What a certificate is blacklisted by.
     pub certificate_hash: CertificateHash,
+    // series: cut
     /// It looks for the module file on the blacklist.
     pub file_hashes: bool,
+    // series: end
 }
 
+// series: cut
 impl Tree {
     /// What the newest tree's parser knows, which is all that any does.
     pub const NEWEST: Self = Tree {
@@ -125,6 +158,7 @@ impl Tree {
         file_hashes: false,
     };
 }
+// series: end
 
 /// The digest by which a certificate is blacklisted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,10 +168,14 @@ pub enum CertificateHash {
     None,
     /// SHA-256.
     Sha256,
+    // series: cut
     /// The one that its signature is over; none if that is not built in.
     OfSignature,
+    // series: end
 }
+// series: end
 
+// series: from signers
 /// An error of the platform that says nothing of the module: its own error number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlatformError(pub i32);
@@ -213,13 +251,15 @@ pub enum Signed<'a> {
     },
 }
 
-/// What the verifier needs of the world around it to know a module by its hash.
+/// What the verifier needs of the world around it to digest, and to know what is blacklisted.
 pub trait Hashes {
     /// A digest algorithm, ready for use.
     type Hash;
 
+    // series: cut
     /// The root of the tree of modules that load without a key; `None` if there is no such tree.
     fn root(&self) -> Option<merkle::Root>;
+    // series: end
 
     /// How this tree's C verifier goes about things.
     fn tree(&self) -> Tree;
@@ -227,8 +267,8 @@ pub trait Hashes {
     /// Readies a digest algorithm; `None` if this platform does not have it.
     fn hash(&self, algorithm: DigestAlgorithm) -> Result<Option<Self::Hash>, PlatformError>;
 
-    /// Digests these parts, one behind the other; at most `u32::MAX` bytes each. What is in `digest`, which
-    /// is of the same algorithm, counts only if there was no error.
+    /// Digests these parts, one behind the other; at most `u32::MAX` bytes each. What is in
+    /// `digest`, which is of the same algorithm, counts only if there was no error.
     ///
     /// Not returned, for it would be on the stack twice, and a kernel's is small.
     fn digest(
@@ -238,8 +278,9 @@ pub trait Hashes {
         digest: &mut Digest,
     ) -> Result<(), PlatformError>;
 
-    /// Digests `start`. If there is an `end`, and the same pass can digest `start` with that behind it,
-    /// that is put into `both`; else `both` stays as it is.
+    // series: cut
+    /// Digests `start`. If there is an `end`, and the same pass can digest `start` with that behind
+    /// it, that is put into `both`; else `both` stays as it is.
     fn digest_twice(
         &self,
         hash: &Self::Hash,
@@ -251,6 +292,7 @@ pub trait Hashes {
         let _ = (end, both);
         self.digest(hash, &[start], digest)
     }
+    // series: end
 
     /// Whether a digest is on the list of refused ones.
     fn is_blacklisted(&self, what: Blacklist, digest: &Digest) -> Result<bool, PlatformError>;
@@ -261,10 +303,12 @@ pub trait Platform: Hashes {
     /// A key that was found.
     type Key;
 
+    // series: cut
     /// Whether signatures for a release count; if not, they are of an unknown kind.
     fn releases(&self) -> bool {
         false
     }
+    // series: end
 
     /// Looks for a key that is filed under the first identifier (either of its two), and, if a
     /// second one is given, has that as its SubjectKeyIdentifier. Without a first one, the second
@@ -283,8 +327,9 @@ pub trait Platform: Hashes {
         signature: &Signature<'_>,
     ) -> Result<Verification, PlatformError>;
 
-    /// Whether this key made this signature, which is over the head of a release: other modules have
-    /// the same one, so a platform may remember a good one, with [`memo::verify`].
+    // series: cut
+    /// Whether this key made this signature, which is over the head of a release: other modules
+    /// have the same one, so a platform may remember a good one, with [`memo::verify`].
     fn verify_release(
         &self,
         key: &Self::Key,
@@ -292,6 +337,7 @@ pub trait Platform: Hashes {
     ) -> Result<Verification, PlatformError> {
         self.verify(key, signature)
     }
+    // series: end
 
     /// Whether this public key, which is out of the message, made this signature.
     fn verify_with(
@@ -301,6 +347,7 @@ pub trait Platform: Hashes {
     ) -> Result<Verification, PlatformError>;
 }
 
+// series: cut
 /// What is known of a file after it was checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
@@ -330,7 +377,7 @@ pub fn check<'a, P: Platform>(platform: &P, file: &'a [u8], flags: Flags) -> Che
             checked.module_len = split.content.len();
             checked.result = match split.kind {
                 Kind::Pkcs7 | Kind::Release => {
-                    check_message(platform, file, &split, &mut checked.signer)
+                    check_split(platform, file, &split, &mut checked.signer)
                 }
                 Kind::Merkle => check_proof(platform, file, &split, root),
             };
@@ -407,19 +454,16 @@ fn check_proof<P: Hashes>(
     is_not_blacklisted(platform, file, None, &mut None)
 }
 
-/// Checks a module's signature message, or that of its release; leaves in `signer` at whom the verdict was reached: if it
-/// is good, the (last) one that a trusted key stands for.
+/// Checks a module's signature message, or that of its release.
 ///
-/// Never inlined, as are others below it: an unsigned module needs none of their stack, and each is
-/// done with its own before C's crypto is entered (scripts/check/stack).
+/// Never inlined: an unsigned module needs none of its stack.
 #[inline(never)]
-fn check_message<'a, P: Platform>(
+fn check_split<'a, P: Platform>(
     platform: &P,
     file: &[u8],
     split: &Split<'a>,
     signer: &mut Option<SignerInfo<'a>>,
 ) -> Result<(), Error> {
-    let tree = platform.tree();
     let (message, proof) = match split.kind {
         Kind::Release if platform.releases() => {
             let release = release::parse(split.message)?;
@@ -427,6 +471,44 @@ fn check_message<'a, P: Platform>(
         }
         _ => (split.message, None),
     };
+    let content = Content::new(split.content, proof);
+    check_message(platform, file, content, message, signer)
+}
+// series: end
+
+/// Whether `message` is a good signature for the module `content`, of which the loader has taken
+/// the trailer off.
+#[inline(never)]
+pub fn check_signature<P: Platform>(
+    platform: &P,
+    content: &[u8],
+    message: &[u8],
+) -> Result<(), Error> {
+    // series: put check_message(platform, content, message, &mut None)
+    // series: cut
+    let whole = Content::new(content, None);
+    check_message(platform, content, whole, message, &mut None)
+    // series: end
+}
+
+/// Checks a signature message; leaves in `signer` at whom the verdict was reached: if it is good,
+/// the (last) one that a trusted key stands for.
+///
+/// What it calls is never inlined: each is done with its own stack before C's crypto is entered.
+#[inline(always)]
+fn check_message<'a, P: Platform>(
+    platform: &P,
+    // series: cut
+    file: &[u8],
+    // series: end
+    // series: put content: &[u8],
+    // series: cut
+    content: Content<'_>,
+    // series: end
+    message: &'a [u8],
+    signer: &mut Option<SignerInfo<'a>>,
+) -> Result<(), Error> {
+    let tree = platform.tree();
     let parsed = cms::parse(message, tree);
     // Not moved out of it: there is one of each on the stack.
     let message = match &parsed {
@@ -437,12 +519,18 @@ fn check_message<'a, P: Platform>(
     // C does this while it parses.
     chain.check_self_signed()?;
     let signed_data = message.signed_data()?;
-    let content = Content::new(split.content, proof);
+    // series: put let mut signers = Signers::new(platform, signed_data, &mut chain, content);
+    // series: cut
     let mut signers = Signers::new(platform, signed_data, &mut chain, file, content);
+    // series: end
     signers.check(signer)?;
-    is_not_blacklisted(platform, file, signers.file_digest(), signer)
+    // series: cut
+    is_not_blacklisted(platform, file, signers.file_digest(), signer)?;
+    // series: end
+    Ok(())
 }
 
+// series: cut
 /// Asks whether a file that somebody vouches for is refused nevertheless. Last, for it takes a
 /// digest of the whole file, if that is not there already.
 #[inline(never)]
@@ -482,6 +570,7 @@ fn is_file_blacklisted<P: Hashes>(
         None => Err(Error::BlacklistDigest),
     }
 }
+// series: end
 
 /// The SHA-256 of `bytes`, if it is built in.
 fn sha256<P: Hashes>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, PlatformError> {
@@ -494,3 +583,4 @@ fn sha256<P: Hashes>(platform: &P, octets: &[u8]) -> Result<Option<Digest>, Plat
         None => Ok(None),
     }
 }
+// series: end

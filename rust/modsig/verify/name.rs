@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Distinguished names (RFC 5280 section 4.1.2.4): whether one is well formed, and how to show it
-//! to a person.
+//! Distinguished names (RFC 5280 section 4.1.2.4): whether one is well formed.
+// series: cut
+//! And how to show it to a person.
 
 use core::fmt;
+// series: end
 
 use super::{
     der::{self, Reader},
     error::Error,
+    // series: cut
     oid,
+    // series: end
 };
 
-/// Reads a `Name` and returns its content, which must have the form that `crypto/asymmetric_keys/x509.asn1` gives
-/// it: a sequence of sets of pairs of a type and any value, none of them empty.
+/// Reads a `Name` and returns its content, which must have the form that
+/// `crypto/asymmetric_keys/x509.asn1` gives it: a sequence of sets of pairs of a type and any
+/// value, none of them empty.
 pub(super) fn read<'a>(input: &mut Reader<'a>) -> Result<&'a [u8], Error> {
     let name = input.element(der::SEQUENCE)?;
     let mut rdns = name.list()?;
@@ -34,6 +39,7 @@ fn attribute<'a>(attributes: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Er
     Ok((kind, value))
 }
 
+// series: cut
 /// What `x509_fabricate_name()` of `crypto/asymmetric_keys/x509_cert_parser.c` makes of the content of a name, which is
 /// what a key is called by: the common name, the organization in front of it unless it starts with that,
 /// one of them, or a mail address. The first part is empty if there is one only.
@@ -120,3 +126,4 @@ impl fmt::Display for Printable<'_> {
         f.write_str("\"")
     }
 }
+// series: end

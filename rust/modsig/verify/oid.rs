@@ -64,5 +64,7 @@ pub(super) const MS_STATEMENT_TYPE: &[u8] =
 pub(super) const MS_SP_OPUS_INFO: &[u8] =
     &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x01, 0x0c];
 
+// series: cut
 /// X.520 attribute types, 2.5.4, less the last arc.
 pub(super) const X520: &[u8] = &[0x55, 0x04];
+// series: end

@@ -5,8 +5,18 @@
 use super::{
     chain::{Chain, End, Index, Set},
     cms::{KeyId, SignedAttributes, SignedData, MAX_SIGNERS},
+    // series: cut
     release::{self, Head, Proof},
-    Digest, DigestAlgorithm, Error, Keyring, Lookup, Platform, Signature, Signed, SignerInfo,
+    // series: end
+    Digest,
+    DigestAlgorithm,
+    Error,
+    Keyring,
+    Lookup,
+    Platform,
+    Signature,
+    Signed,
+    SignerInfo,
     Verification,
 };
 
@@ -27,6 +37,7 @@ struct SignerState {
     certificate: Option<Index>,
 }
 
+// series: cut
 /// What the signatures of a message are over.
 pub(super) enum Content<'a> {
     /// The module itself, which is the start of the file.
@@ -45,7 +56,8 @@ pub(super) enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// The module itself, or, with a proof, the head of the tree in which it stands where that says.
+    /// The module itself, or, with a proof, the head of the tree in which it stands where that
+    /// says.
     #[inline(always)]
     pub(super) fn new(module: &'a [u8], proof: Option<Proof<'a>>) -> Self {
         match proof {
@@ -73,15 +85,20 @@ impl<'a> Content<'a> {
         }
     }
 }
+// series: end
 
 /// The state of going through the signers of a message.
 pub(super) struct Signers<'p, 'a, P: Platform> {
     platform: &'p P,
     message: &'p SignedData<'a>,
     chain: &'p mut Chain<'p, 'a, P>,
+    // series: cut
     /// The whole file, of which the module is the start.
     file: &'p [u8],
     content: Content<'p>,
+    // series: end
+    // series: put /// The module itself.
+    // series: put content: &'p [u8],
     /// The algorithm that was used last. Signers mostly share one, so the content is mostly
     /// digested once, where C does it once for each signer.
     hashed: Option<Hashed<P::Hash>>,
@@ -93,14 +110,19 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         platform: &'p P,
         message: &'p SignedData<'a>,
         chain: &'p mut Chain<'p, 'a, P>,
+        // series: cut
         file: &'p [u8],
         content: Content<'p>,
+        // series: end
+        // series: put content: &'p [u8],
     ) -> Self {
         Signers {
             platform,
             message,
             chain,
+            // series: cut
             file,
+            // series: end
             content,
             hashed: None,
             states: Default::default(),
@@ -112,19 +134,23 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
     /// whether one is trusted (`pkcs7_validate_trust()`).
     ///
     /// Keys are looked for before the content is digested, so an unknown signer costs no digest. If
-    /// the message contains the signer's certificate, the signature is checked with it first, because
-    /// C rejects a mismatch even for unknown signers. Documentation/differences.md says why no module
-    /// loads by this that C would refuse.
+    /// the message contains the signer's certificate, the signature is checked with it first,
+    /// because C rejects a mismatch even for unknown signers. So no module loads by this that C
+    /// would refuse: without that certificate, C's answer to an unknown signer is ENOKEY, whatever
+    /// the content is.
     ///
     /// Leaves in `signer_out` the signer at whom the verdict was reached.
     pub(super) fn check(&mut self, signer_out: &mut Option<SignerInfo<'a>>) -> Result<(), Error> {
         self.each(signer_out, Self::verify_one)?;
         // Before any trust: also a key that is trusted can be revoked.
         self.each(signer_out, Self::is_not_revoked)?;
+        // series: put self.validate_trust(Keyring::Trusted, signer_out)
+        // series: cut
         match self.validate_trust(Keyring::Trusted, signer_out) {
             Err(Error::NoKey) => self.validate_trust(Keyring::Platform, signer_out),
             outcome => outcome,
         }
+        // series: end
     }
 
     /// Puts one signer of the message where it stays while it is looked at; `None` behind the last.
@@ -160,9 +186,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         let certificate = self.chain.find(signer.id.key_id());
         let mut unsupported = !self.has_hash(signer)?;
         if !unsupported {
+            // series: cut
             if signer.attributes.is_some() || certificate.is_some() {
                 self.ready_content()?;
             }
+            // series: end
             if let Some(attributes) = &signer.attributes {
                 self.check_attributes(signer.digest, attributes)?;
             }
@@ -298,9 +326,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 return Ok(cache.verified.has(at));
             }
             if let Lookup::Found(key) = self.chain.find_own_key(keyring, at)? {
+                // series: cut
                 if last.is_none() {
                     self.ready_content()?;
                 }
+                // series: end
                 self.check_by_key(&key, signer, last)?;
                 self.mark_verified(start, at, cache);
                 return Ok(true);
@@ -325,14 +355,16 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
         match self.find_signer(keyring, signer)? {
             Some(key) => {
+                // series: cut
                 self.ready_content()?;
+                // series: end
                 self.check_by_key(&key, signer, None).map(|()| true)
             }
             None => Ok(false),
         }
     }
 
-    /// TrustCache the certificates from `start` to `end` as verified.
+    /// Marks the certificates from `start` to `end` as verified.
     fn mark_verified(&self, start: Option<Index>, end: Index, cache: &mut TrustCache) {
         let mut next = start;
         while let Some(at) = next {
@@ -371,12 +403,17 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 .check_by_key(certificate, key)?
                 .ok_or(Error::CertificateDigest)?,
             None => {
+                // series: cut
                 let of_release = matches!(self.content, Content::Release { .. });
+                // series: end
                 let signature = self.signature(signer)?;
+                // series: cut
                 match of_release {
                     false => platform.verify(key, &signature)?,
                     true => platform.verify_release(key, &signature)?,
                 }
+                // series: end
+                // series: put platform.verify(key, &signature)?
             }
         };
         match verification {
@@ -395,7 +432,10 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 algorithm,
                 after_tag,
             },
+            // series: cut
             None if signer.key.is_ml_dsa() => Signed::Data(self.content.octets()?),
+            // series: end
+            // series: put None if signer.key.is_ml_dsa() => Signed::Data(self.content),
             None => Signed::Digest {
                 algorithm,
                 octets: self.digest(algorithm)?.as_bytes(),
@@ -431,8 +471,11 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
             return Err(Error::DigestNotBuiltIn);
         };
         let made = digest.insert(Digest::zero(algorithm));
+        // series: put let outcome = platform.digest(hash, &[self.content], made);
+        // series: cut
         let outcome = match &mut self.content {
-            // The whole file is looked for by its SHA-256: the module need not be read again for it.
+            // The whole file is looked for by its SHA-256: the module need not be read again for
+            // it.
             Content::Module {
                 module,
                 file_digest: file_digest @ None,
@@ -446,6 +489,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
                 .octets()
                 .and_then(|octets| Ok(platform.digest(hash, &[octets], made)?)),
         };
+        // series: end
         if outcome.is_err() {
             *digest = None;
         }
@@ -453,6 +497,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         digest.as_ref().ok_or(Error::DigestNotBuiltIn)
     }
 
+    // series: cut
     /// The SHA-256 of the whole file, if it came with that of the content.
     pub(super) fn file_digest(&self) -> Option<&Digest> {
         match &self.content {
@@ -461,8 +506,9 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
     }
 
-    /// Makes what is signed, if that was not done yet. Called before [`Self::signature`] is, not by it:
-    /// the digests of a tree and that of its head would take more of the stack one inside the other.
+    /// Makes what is signed, if that was not done yet. Called before [`Self::signature`] is, not by
+    /// it: the digests of a tree and that of its head would take more of the stack one inside the
+    /// other.
     #[inline(never)]
     fn ready_content(&mut self) -> Result<(), Error> {
         // So that nothing of it is in a kernel without the option.
@@ -479,6 +525,7 @@ impl<'p, 'a, P: Platform> Signers<'p, 'a, P> {
         }
         Ok(())
     }
+    // series: end
 
     /// Readies a digest algorithm; says whether the platform has it.
     #[inline(never)]

@@ -12,8 +12,8 @@ use super::{
 /// Seconds since the start of 1970, UTC.
 pub type Seconds = i64;
 
-/// Numbers that are not checked for an overflow: all are small, since a year has four digits, and a check
-/// that the compiler does not see to be needless would link a panic.
+/// Numbers that are not checked for an overflow: all are small, since a year has four digits, and a
+/// check that the compiler does not see to be needless would link a panic.
 type Number = Wrapping<Seconds>;
 
 /// Reads a UTCTime or GeneralizedTime as `x509_decode_time()` of

@@ -317,7 +317,8 @@ impl<'a> Extensions<'a> {
 }
 
 /// Reads GeneralNames (RFC 5280 section 4.2.1.6) and returns the last directory name, which is the
-/// one that C takes. Others must have the form that `crypto/asymmetric_keys/x509_akid.asn1` gives them.
+/// one that C takes. Others must have the form that `crypto/asymmetric_keys/x509_akid.asn1` gives
+/// them.
 fn directory_name<'a>(names: &Element<'a>) -> Result<Option<&'a [u8]>, Error> {
     const OTHER_NAME: u8 = der::context_constructed(0);
     const X400_ADDRESS: u8 = der::context_constructed(3);
