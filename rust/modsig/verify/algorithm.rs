@@ -280,8 +280,10 @@ impl PublicKeyAlgorithm {
         }
     }
 
+    // series: cut
     /// Whether it is one of ML-DSA.
     pub fn is_ml_dsa(self) -> bool {
         matches!(self, Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87)
     }
+    // series: end
 }
