@@ -76,7 +76,7 @@ TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb test
 	boots-all-6.12-x86_64 boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
 	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 debian-kernels test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.2-x86_64 compare-7.2-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
-	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 integrity-6.12 instruments-7.3-x86_64 distro-cloud-amd64 \
+	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 test-series series-check integrity-6.12 instruments-7.3-x86_64 distro-cloud-amd64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 # Not run to their end yet (Documentation/secure-boot.md, debian.md), so not in test-all.
@@ -91,6 +91,7 @@ package := debian host-tools/hooks host-tools/man host-tools/examples scripts/bu
 	scripts/lib/compiled_in.py Documentation/*.md
 harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/get/firmware scripts/lib/apt.sh
 scripts := scripts/lib scripts/integrate rust/patches
+series_files := rust/modsig rust/series rust/patches/c-fixes scripts/series scripts/lib/series.py
 # Those that tests by cargo look into.
 test_kernels := 6.12-x86_64-permissive 6.12-x86_64-c 6.12-x86_64-hashes 6.12-x86_64-hashes-only \
 	6.12-arm64-permissive 7.3-x86_64-permissive 7.3-x86_64-hashes
@@ -145,6 +146,12 @@ test-root: test-tools
 	$(step) -i $(tools) host-tools scripts/test/root scripts/lib/testing.sh -- scripts/test/root
 test-integrate:
 	$(step) -i $(scripts) rust/modsig scripts/test/integrate -- scripts/test/integrate
+test-series:
+	$(step) -i $(series_files) scripts/lib scripts/test/series -- scripts/test/series
+# All of it, in a tree of its own; what there is to see of it goes to the log.
+series-check: kernel-7.3-x86_64-permissive ## write the series, and build, boot and check the kernel after each of its patches
+	$(step) -i $(series_files) $(scripts) scripts/check/series scripts/get/guest-tools qemu/kernel.config qemu/keys.config \
+		qemu/arch/x86_64.config qemu/series/7.config -k 7.3-x86_64-permissive -- scripts/check/series
 test-integrate-7.2:
 	$(step) -i $(scripts) rust/modsig scripts/test/integrate -- scripts/test/integrate 7.2
 
@@ -291,6 +298,9 @@ install: ## install the host tool below DESTDIR=
 integrate: ## put modsig into the kernel tree KDIR=
 	@scripts/integrate "$(KDIR)"
 
+series: ## write modsig as a patch series for the kernel tree KDIR= (Linux 7.3) into build/series [SIGNOFF=1]
+	@scripts/series $(if $(SIGNOFF),--signoff) "$(KDIR)"
+
 deintegrate: ## take modsig out of the kernel tree KDIR=
 	@scripts/deintegrate "$(KDIR)"
 
@@ -301,4 +311,4 @@ distclean: clean ## remove downloads, tools and kernel builds as well
 	rm -rf "$(cache)"
 
 .PHONY: help setup packages demo test test-all kernels $(STEPS) distro-kernel compare differ bench report fuzz asan miri instruments deb rpm install integrate \
-	deintegrate clean distclean
+	series deintegrate clean distclean
