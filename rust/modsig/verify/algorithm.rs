@@ -177,6 +177,7 @@ impl KeyAlgorithm {
         }
     }
 
+    // series: cut
     /// The form of the signature value, as the kernel names it (`struct public_key_signature`,
     /// `encoding`).
     pub fn c_encoding(self) -> &'static CStr {
@@ -186,6 +187,7 @@ impl KeyAlgorithm {
             Self::Ecrdsa | Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => c"raw",
         }
     }
+    // series: end
 }
 
 /// How a certificate is signed: the identifier names the digest as well.

@@ -333,6 +333,7 @@ pub fn parse(message: &[u8], tree: Tree) -> Result<Message<'_>, Error> {
     })
 }
 
+// series: cut
 /// A message that need not be a module's signature: of any content that the kernel knows, with or without
 /// signed attributes. Every algorithm is known.
 #[derive(Clone, Copy, Debug)]
@@ -408,6 +409,7 @@ pub fn read_signer<'a>(
     };
     signer_info(signers, grammar)?.known
 }
+// series: end
 
 /// Reads EncapsulatedContentInfo: the type, and the content, if there is any.
 fn encapsulated_content<'a>(

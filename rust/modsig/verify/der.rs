@@ -109,10 +109,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    // series: cut
     /// What was not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
+    // series: end
 
     /// The tag of the next element, if there is one.
     pub fn peek(&self) -> Option<u8> {

@@ -8,10 +8,14 @@
 
 use super::{
     algorithm::{CertificateAlgorithm, KeyAlgorithm, PublicKeyAlgorithm},
-    cms::{algorithm, no_parameters, KeyId, MAX_MESSAGE, MAX_SIGNER_ID},
+    // series: cut
+    cms::MAX_MESSAGE,
+    // series: end
+    cms::{algorithm, no_parameters, KeyId, MAX_SIGNER_ID},
     der::{self, Element, Reader},
     error::Error,
-    name, oid,
+    name,
+    oid,
     time::{self, Seconds},
 };
 
@@ -31,6 +35,7 @@ pub struct PublicKey<'a> {
     pub info: &'a [u8],
 }
 
+// series: cut
 impl<'a> PublicKey<'a> {
     /// The object identifier of the algorithm (content bytes).
     ///
@@ -54,6 +59,7 @@ pub struct Usage {
     /// It is that of an authority.
     pub authority: bool,
 }
+// series: end
 
 /// A certificate.
 #[derive(Clone, Copy, Debug)]
@@ -78,14 +84,17 @@ pub struct Certificate<'a> {
     pub authority: Option<KeyId<'a>>,
     /// The SubjectKeyIdentifier of whoever has signed it, if it says so.
     pub authority_key_id: Option<KeyId<'a>>,
+    // series: cut
     /// What the key is for.
     pub usage: Usage,
+    // series: end
     /// How it is signed.
     pub algorithm: CertificateAlgorithm,
     /// The signature value.
     pub signature: &'a [u8],
 }
 
+// series: cut
 impl<'a> Certificate<'a> {
     /// What the kernel calls the issuer by ([`name::shown`]).
     pub fn issuer_shown(&self) -> (&'a [u8], &'a [u8]) {
@@ -112,6 +121,7 @@ pub fn read(input: &[u8], ml_dsa: bool) -> Result<Certificate<'_>, Error> {
     reader.finish()?;
     Ok(certificate)
 }
+// series: end
 
 /// Reads a certificate: all of `input`.
 ///
@@ -186,7 +196,9 @@ pub fn parse<'a>(input: &Element<'a>, ml_dsa: bool) -> Result<Certificate<'a>, E
         subject_key_id: extensions.subject_key_id,
         authority: extensions.authority,
         authority_key_id: extensions.authority_key_id,
+        // series: cut
         usage: extensions.usage,
+        // series: end
         signature,
     })
 }
@@ -252,7 +264,9 @@ struct Extensions<'a> {
     subject_key_id: Option<KeyId<'a>>,
     authority: Option<KeyId<'a>>,
     authority_key_id: Option<KeyId<'a>>,
+    // series: cut
     usage: Usage,
+    // series: end
     has_authority: bool,
 }
 
@@ -281,8 +295,12 @@ impl<'a> Extensions<'a> {
                 }
                 self.subject_key_id = Some(KeyId::by_key_id(&id)?);
             }
+            // series: cut
             Some([15]) => key_usage(&mut value, &mut self.usage)?,
             Some([19]) => basic_constraints(&mut value, &mut self.usage)?,
+            // series: end
+            // series: put Some([15]) => key_usage(&mut value)?,
+            // series: put Some([19]) => basic_constraints(&mut value)?,
             Some([35]) => {
                 if self.has_authority {
                     return Err(Error::DuplicateExtension(at));
@@ -369,11 +387,15 @@ fn any_in(fields: &mut Reader<'_>, tag: u8) -> Result<(), Error> {
 /// Reads KeyUsage (RFC 5280 section 4.2.1.3): a BIT STRING with at least one byte. It has nine
 /// bits; C reads one byte behind the tag as its length, and takes the second byte of a longer
 /// length for the number of unused bits.
+// series: cut
 fn key_usage(value: &mut Reader<'_>, usage: &mut Usage) -> Result<(), Error> {
+    // series: end
+    // series: put fn key_usage(value: &mut Reader<'_>) -> Result<(), Error> {
     let bits = value.element(der::BIT_STRING)?;
     if bits.content.len() > SHORT {
         return Err(Error::LongKeyUsage(bits.at));
     }
+    // series: cut
     let (unused, first, behind) = match bits.content {
         [unused @ 0..=7, first, behind @ ..] => (unused, first, behind),
         _ => return Err(Error::BadBitString(bits.at)),
@@ -386,12 +408,19 @@ fn key_usage(value: &mut Reader<'_>, usage: &mut Usage) -> Result<(), Error> {
             [_] => true,
             _ => false,
         };
+    // series: end
+    // series: put if !matches!(bits.content, [0..=7, _, ..]) {
+    // series: put     return Err(Error::BadBitString(bits.at));
+    // series: put }
     Ok(())
 }
 
 /// Reads BasicConstraints (RFC 5280 section 4.2.1.9). What is there must start with a TRUE: a
 /// FALSE is the default, and a length of the path without it says nothing.
+// series: cut
 fn basic_constraints(value: &mut Reader<'_>, usage: &mut Usage) -> Result<(), Error> {
+    // series: end
+    // series: put fn basic_constraints(value: &mut Reader<'_>) -> Result<(), Error> {
     let constraints = value.element(der::SEQUENCE)?;
     let mut fields = constraints.reader();
     if fields.is_empty() {
@@ -401,7 +430,9 @@ fn basic_constraints(value: &mut Reader<'_>, usage: &mut Usage) -> Result<(), Er
     if !fields.boolean()? || constraints.content.len() > SHORT {
         return Err(Error::BasicConstraints(at));
     }
+    // series: cut
     usage.authority = true;
+    // series: end
     if !fields.is_empty() {
         fields.integer()?;
     }
