@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-# mokmanager.py PIPE: does at a machine's serial console (QEMU's chardev pipe: PIPE.out and PIPE.in) what a person does there who was asked by "mokutil
-# --import" to confirm a key: waits for MokManager, and has it enroll the key.  Every key that is pressed is written
-# to standard output.  Ends when the machine is switched off.
+# mokmanager.py PIPE: does at a machine's serial console (QEMU's chardev pipe: PIPE.out and PIPE.in) what a person
+# does there who was asked by "mokutil --import" to confirm a key: waits for MokManager, and has it enroll the key.
+# Every key that is pressed is written to standard output.  Ends when the machine is switched off.
 #
 # It reads all the time, also while it waits before a key: the firmware leaves out what the console does not take at
 # once.  A pipe holds 64 KiB; a socket holds some hundred bytes, since each of them comes by itself.
