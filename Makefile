@@ -89,7 +89,8 @@ verifier := rust/modsig rust/Cargo.toml Cargo.toml Cargo.lock
 tools := $(verifier) host-tools/src host-tools/Cargo.toml
 package := debian host-tools/hooks host-tools/man host-tools/examples scripts/build/deb scripts/build/install \
 	scripts/lib/compiled_in.py Documentation/*.md
-harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/get/firmware scripts/lib/apt.sh
+harness := $(tools) host-tools/testing qemu scripts/get/guest-tools scripts/get/firmware scripts/get/sysroot \
+	scripts/build/guest-modsig scripts/lib/apt.sh
 scripts := scripts/lib scripts/integrate rust/patches
 series_files := rust/modsig rust/series rust/patches/c-fixes scripts/series scripts/lib/series.py
 # Those that tests by cargo look into.

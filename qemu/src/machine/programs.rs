@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use modsig_testing::script::{path_of, run};
 
 /// Makes `modprobe`'s directory of a release below `root`, with these modules in it.
@@ -30,42 +30,20 @@ pub fn depmod(root: &Path, release: &str) -> Result<()> {
         .arg(release))
 }
 
-/// Makes the program modsig as it is made for everybody, and smaller.
-pub fn modsig(directory: &Path) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = path_of("../Cargo.toml");
-    let target = directory.join("modsig");
-    run(Command::new(&cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "-p",
-            "modsig-tools",
-            "--bin",
-            "modsig",
-        ])
-        .arg("--manifest-path")
-        .arg(&manifest))?;
-    let output = Command::new(&cargo)
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--manifest-path",
-        ])
-        .arg(&manifest)
-        .output()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let built = metadata["target_directory"]
-        .as_str()
-        .context("no target directory")?;
-    run(Command::new("/usr/lib/llvm-19/bin/llvm-strip")
-        .arg("-o")
-        .arg(&target)
-        .arg(Path::new(built).join("debug/modsig")))?;
-    Ok(target)
+/// What this machine is, as the kernel's Makefile names it.
+pub const HOST: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "x86_64"
+};
+
+/// Makes the program modsig for an architecture, and puts it below `root` with the libraries that it needs. Gives its
+/// place.
+pub fn modsig(arch: &str, root: &Path) -> Result<PathBuf> {
+    run(Command::new(path_of("build/guest-modsig"))
+        .arg(arch)
+        .arg(root))?;
+    Ok(root.join("bin/modsig"))
 }
 
 /// Compiles a program of `guest/` for an architecture, as clang names it.

@@ -99,7 +99,7 @@ impl Kernels {
     /// If a file cannot be made, or a boot does not come to its end. What is not as expected is told.
     pub fn run(&self) -> Result<Seen> {
         let work = tempfile::tempdir()?;
-        let modsig = programs::modsig(work.path())?;
+        let modsig = programs::modsig(programs::HOST, work.path())?;
         let mut seen = Seen::default();
         let root = work.path().join("root");
         let altered = self.altered(&modsig, &root.join("altered"))?;

@@ -23,7 +23,6 @@ use crate::{
     machine::{
         guest::Guest,
         kernels::{Kernel, IMAGE, INTEGRITY},
-        programs,
         secure_boot::{make_keys, unify, Machine, Owner, QEMU},
     },
 };
@@ -123,9 +122,8 @@ pub fn run(
         work,
     };
     let all = SecureBoot::of(bench.kernel.series.major())?;
-    let modsig = programs::modsig(bench.work.path())?;
     for boot in &all.boot {
-        let done = bench.boot(boot, &all.module, &modsig, &mut each);
+        let done = bench.boot(boot, &all.module, &mut each);
         done.with_context(|| boot.name.clone())?;
     }
     for (index, refused) in all.refused.iter().enumerate() {
@@ -167,15 +165,9 @@ impl Bench<'_> {
     }
 
     /// Does a boot, and tries all modules in it.
-    fn boot(
-        &self,
-        boot: &Boot,
-        modules: &[Module],
-        modsig: &Path,
-        each: &mut impl FnMut(Seen),
-    ) -> Result<()> {
+    fn boot(&self, boot: &Boot, modules: &[Module], each: &mut impl FnMut(Seen)) -> Result<()> {
         let root = tempfile::tempdir_in(self.work.path())?;
-        why::furnish(root.path(), modsig, &self.kernel, &self.release)?;
+        why::furnish(root.path(), self.harness.arch, &self.kernel, &self.release)?;
         let scripts = self.modules(root.path(), modules)?;
         let guest = self.guest(&boot.name);
         let (facts, texts) = self.start(guest, boot, root.path(), &scripts)?;

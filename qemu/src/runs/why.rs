@@ -3,15 +3,10 @@
 //! Asks `modsig why` in booted guests, in all situations of `why.toml`, and holds what it says against what
 //! the kernel then does.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{ensure, Context, Result};
+use modsig_testing::vm::Arch;
 use modsig_tools::image;
 
 use super::{boots::Harness, page::guest};
@@ -62,31 +57,19 @@ pub fn run_all(
             "no boot {name:?}"
         );
     }
-    let work = tempfile::tempdir()?;
-    let modsig = programs::modsig(work.path())?;
     let is_wanted = |boot: &&Boot| boots.is_empty() || boots.contains(&boot.name);
     for boot in boot.iter().filter(is_wanted) {
         let of_it: Vec<_> = situation
             .iter()
             .filter(|one| one.boots.contains(&boot.name))
             .collect();
-        let texts =
-            one_boot(harness, series, boot, &of_it, &modsig).with_context(|| boot.name.clone())?;
+        let texts = one_boot(harness, series, boot, &of_it).with_context(|| boot.name.clone())?;
         for (situation, text) in of_it.iter().zip(texts) {
             let seen = look(boot, situation, &text);
             each(seen.with_context(|| format!("{}, {}: {text}", boot.name, situation.name))?);
         }
     }
     Ok(())
-}
-
-/// The libraries of a program of this machine, and what loads them.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("ldd").arg(program).output()?;
-    ensure!(output.status.success(), "ldd {}", program.display());
-    let text = String::from_utf8(output.stdout)?;
-    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
-    Ok(words.map(PathBuf::from).collect())
 }
 
 /// Puts a file below a root.
@@ -98,11 +81,8 @@ fn put(root: &Path, path: &str, from: &Path) -> Result<()> {
 }
 
 /// Puts the program below a root with all that it takes, and the kernel's image where it looks for that.
-pub(super) fn furnish(root: &Path, modsig: &Path, kernel: &Kernel, release: &str) -> Result<()> {
-    put(root, "bin/modsig", modsig)?;
-    for library in libraries(modsig)? {
-        put(root, &library.to_string_lossy(), &library)?;
-    }
+pub(super) fn furnish(root: &Path, arch: Arch, kernel: &Kernel, release: &str) -> Result<()> {
+    programs::modsig(arch.name, root)?;
     put(
         root,
         &format!("boot/vmlinuz-{release}"),
@@ -119,14 +99,13 @@ fn one_boot(
     series: &str,
     boot: &Boot,
     situations: &[&Situation],
-    modsig: &Path,
 ) -> Result<Vec<String>> {
     let kernel = harness.kernel(series, &boot.kernel)?;
     let release = image::read(&kernel.path(IMAGE))?
         .release
         .context("no release")?;
     let root = tempfile::tempdir()?;
-    furnish(root.path(), modsig, &kernel, &release)?;
+    furnish(root.path(), harness.arch, &kernel, &release)?;
     let mut pantries: BTreeMap<&str, Pantry> = BTreeMap::new();
     pantries.insert(&boot.kernel, harness.pantry(&kernel));
     for of in situations.iter().filter_map(|one| one.of.as_deref()) {
