@@ -32,7 +32,7 @@ pub fn path(variable: &str) -> String {
 
 /// Puts the firmware where [`QEMU`] finds it, with the variables of a new machine.
 pub fn install() -> Result<()> {
-    let firmware = script("get/firmware", &[])?;
+    let firmware = script("get/firmware", &["x86_64"])?;
     let place = Path::new("build/firmware");
     fs::create_dir_all(place)?;
     for name in ["code.fd", "variables.fd"] {

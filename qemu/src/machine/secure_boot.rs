@@ -77,7 +77,7 @@ pub struct Machine {
 impl Machine {
     /// One with Debian's firmware.
     pub fn new() -> Result<Self> {
-        let files = script("get/firmware", &[])?;
+        let files = script("get/firmware", &["x86_64"])?;
         Ok(Machine {
             code: files.join("code-smm.fd"),
             variables: files.join("variables.fd"),

@@ -57,7 +57,7 @@ pub fn add(file: &mut [u8], variables: &[Variable]) -> Result<()> {
     let mut at = start;
     ensure!(
         field::<2>(file, at)? != START.to_le_bytes(),
-        "there are variables in it; take those of a machine that nobody has set up (OVMF_VARS_4M.fd)"
+        "there are variables in it; take those of a machine that nobody has set up (OVMF_VARS_4M.fd, AAVMF_VARS.fd)"
     );
     for variable in variables {
         let encoded = variable.encode()?;
@@ -79,6 +79,10 @@ pub fn add(file: &mut [u8], variables: &[Variable]) -> Result<()> {
 fn store(file: &[u8]) -> Result<(usize, usize)> {
     let (at, mark) = VOLUME_MARK;
     let find = || -> Result<(usize, usize)> {
+        ensure!(
+            file.is_empty() || file.iter().any(|byte| *byte != 0),
+            "there are only zeros in it, as in Debian 12's AAVMF_VARS.fd; without --variables one with headers is taken"
+        );
         ensure!(field::<4>(file, at)? == mark, "no firmware volume");
         let header = usize::from(u16::from_le_bytes(field(file, VOLUME_HEADER_LENGTH)?));
         ensure!(
@@ -90,7 +94,7 @@ fn store(file: &[u8]) -> Result<(usize, usize)> {
         ensure!(end <= file.len(), "it was cut off");
         Ok((header + STORE_HEADER, end))
     };
-    find().context("not a file of a UEFI firmware's variables (OVMF_VARS_4M.fd)")
+    find().context("not a file of a UEFI firmware's variables (OVMF_VARS_4M.fd, AAVMF_VARS.fd)")
 }
 
 /// Some bytes of the file.
@@ -135,7 +139,12 @@ mod tests {
 
     /// The file of a new machine.
     fn new() -> Vec<u8> {
-        let firmware = script("get/firmware", &[]).unwrap();
+        of("x86_64")
+    }
+
+    /// That of an architecture.
+    fn of(arch: &str) -> Vec<u8> {
+        let firmware = script("get/firmware", &[arch]).unwrap();
         fs::read(firmware.join("variables.fd")).unwrap()
     }
 
@@ -154,7 +163,12 @@ mod tests {
 
     #[test]
     fn variables_are_put_where_the_firmware_looks_for_them() {
-        let mut file = new();
+        for arch in ["x86_64", "arm64"] {
+            are_put_there(of(arch));
+        }
+    }
+
+    fn are_put_there(mut file: Vec<u8>) {
         let empty = file.clone();
         add(&mut file, &[variable("PK", 5), variable("KEK", 4)]).unwrap();
         // Behind the headers of volume and store: 72 + 28 bytes.
@@ -208,6 +222,8 @@ mod tests {
             assert!(said.starts_with("not a file of"), "{said}");
             assert!(said.contains(why), "{said}");
         }
+        let said = refusal(&mut [0; 1000], &[]);
+        assert!(said.contains("only zeros"), "{said}");
         for length in [0, 43, 80, 99, 1000] {
             let said = refusal(&mut new()[..length], &[]);
             assert!(said.ends_with("cut off"), "{length}: {said}");
