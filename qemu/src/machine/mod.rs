@@ -9,4 +9,5 @@ pub mod kernels;
 pub mod programs;
 pub mod root;
 pub mod secure_boot;
+pub mod unified;
 pub mod variables;
