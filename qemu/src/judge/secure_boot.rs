@@ -37,7 +37,7 @@ pub fn odd_facts(boot: &Boot, answers: &[(i32, String)]) -> Result<Vec<String>> 
     );
     ensure!(
         secure_boot.1.split_whitespace().next_back() == Some("1"),
-        "Secure Boot is off in the guest: its firmware knows none, or does not see the keys (OVMF_CODE_4M.secboot.fd is fit for it)"
+        "Secure Boot is off in the guest: its firmware knows none, or does not see the keys (OVMF_CODE_4M.secboot.fd and AAVMF_CODE.ms.fd are fit for it)"
     );
     let mut odd = vec![];
     let mut see = |is_right: bool, what: &str, said: &str| {

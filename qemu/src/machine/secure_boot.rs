@@ -9,12 +9,16 @@ use std::{
     process::Command,
 };
 
-use anyhow::{ensure, Context, Result};
-use modsig_testing::script::{run, script};
+use anyhow::{Context, Result};
+use modsig_testing::{
+    script::{run, script},
+    vm::Arch,
+};
 use modsig_tools::new_key::{certificate, Algorithm};
 
 use super::{
     firmware::{certificates, hash_of},
+    unified,
     variables::{self, Variable, AUTHENTICATED, BOOT_ONLY, DATABASE, GLOBAL, SHIM},
 };
 use crate::corpus::recipe::Pantry;
@@ -42,30 +46,70 @@ pub enum Owner {
     Untrusted,
 }
 
-/// Options for QEMU: what [`Machine::install`] has put there, and SMM, in which the firmware is when it writes to its
-/// variables. Nobody else may.
-pub const QEMU: &[&str] = &[
-    "-machine",
-    "smm=on",
-    "-global",
-    "driver=cfi.pflash01,property=secure,value=on",
-    "-drive",
-    "if=pflash,unit=0,format=raw,readonly=on,file=build/firmware/secure-boot.fd",
-    "-drive",
-    "if=pflash,unit=1,format=raw,file=build/firmware/secure-boot-variables.fd",
-];
+/// Where [`Machine::install`] puts firmware and variables.
 const CODE: &str = "build/firmware/secure-boot.fd";
 const VARIABLES: &str = "build/firmware/secure-boot-variables.fd";
 
-/// Where Debian's package systemd-boot-efi has the program that a unified kernel image begins with.
-const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
-/// Where firmware looks for what it starts, and where shim looks for what comes next.
-const FIRST: &str = "EFI/BOOT/BOOTX64.EFI";
-const SECOND: &str = "EFI/BOOT/grubx64.efi";
+/// A section without which shim starts no program: its generation, by which a whole range of programs can be
+/// withdrawn. Debian 12's stub for arm64 has none.
+const SBAT: (&str, &[u8]) = (
+    ".sbat",
+    b"sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n\
+      modsig-test,1,modsig,modsig,1,https://uapi-group.org/specifications/\n",
+);
+
+/// What differs between architectures.
+#[derive(Clone, Copy, Debug)]
+struct Platform {
+    /// Its name ([`Arch::name`]).
+    name: &'static str,
+    /// The firmware, of `get/firmware`.
+    code: &'static str,
+    /// Options for QEMU.
+    qemu: &'static [&'static str],
+    /// Where firmware looks for what it starts.
+    first: &'static str,
+    /// Where shim looks for what comes next.
+    second: &'static str,
+}
+
+const PLATFORMS: [Platform; 2] = [
+    Platform {
+        name: "x86_64",
+        code: "code-smm.fd",
+        // In SMM the firmware writes to its variables. Nobody else may.
+        qemu: &[
+            "-machine",
+            "smm=on",
+            "-global",
+            "driver=cfi.pflash01,property=secure,value=on",
+            "-drive",
+            "if=pflash,unit=0,format=raw,readonly=on,file=build/firmware/secure-boot.fd",
+            "-drive",
+            "if=pflash,unit=1,format=raw,file=build/firmware/secure-boot-variables.fd",
+        ],
+        first: "EFI/BOOT/BOOTX64.EFI",
+        second: "EFI/BOOT/grubx64.efi",
+    },
+    Platform {
+        name: "arm64",
+        code: "code.fd",
+        // There is no SMM. Whoever writes to the flash writes to the variables.
+        qemu: &[
+            "-drive",
+            "if=pflash,unit=0,format=raw,readonly=on,file=build/firmware/secure-boot.fd",
+            "-drive",
+            "if=pflash,unit=1,format=raw,file=build/firmware/secure-boot-variables.fd",
+        ],
+        first: "EFI/BOOT/BOOTAA64.EFI",
+        second: "EFI/BOOT/grubaa64.efi",
+    },
+];
 
 /// A machine that nobody has set up.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    platform: Platform,
     /// Debian's packages ([`script`] `get/firmware`).
     files: PathBuf,
     /// The firmware.
@@ -76,16 +120,27 @@ pub struct Machine {
 
 impl Machine {
     /// One with Debian's firmware.
-    pub fn new() -> Result<Self> {
-        let files = script("get/firmware", &["x86_64"])?;
+    pub fn new(arch: Arch) -> Result<Self> {
+        let platform = PLATFORMS.into_iter().find(|one| one.name == arch.name);
+        let platform = platform.with_context(|| {
+            let name = arch.name;
+            format!("no firmware for Secure Boot on {name}; there is for x86_64 and arm64")
+        })?;
+        let files = script("get/firmware", &[arch.name])?;
         Ok(Machine {
-            code: files.join("code-smm.fd"),
+            platform,
+            code: files.join(platform.code),
             variables: files.join("variables.fd"),
             files,
         })
     }
 
-    /// Puts firmware and variables where [`QEMU`] finds them.
+    /// Options for QEMU: a guest with the firmware that [`Machine::install`] has put there.
+    pub fn qemu(&self) -> &'static [&'static str] {
+        self.platform.qemu
+    }
+
+    /// Puts firmware and variables where QEMU finds them.
     ///
     /// # Errors
     ///
@@ -109,12 +164,44 @@ impl Machine {
                 pantry,
                 "db",
                 &self.files.join("shim.efi"),
-                &disk.join(FIRST),
+                &disk.join(self.platform.first),
             )?;
         }
-        let place = if by_shim { SECOND } else { FIRST };
+        let place = match by_shim {
+            true => self.platform.second,
+            false => self.platform.first,
+        };
         fs::copy(image, disk.join(place))?;
         Ok(())
+    }
+
+    /// Makes a unified kernel image: one program with the kernel, its command line and its initramfs.
+    pub fn unify(
+        &self,
+        kernel: &Path,
+        initramfs: &[u8],
+        command_line: &str,
+        image: &Path,
+    ) -> Result<()> {
+        let path = self.files.join("stub.efi");
+        let stub = fs::read(&path)?;
+        let kernel = fs::read(kernel).with_context(|| kernel.display().to_string())?;
+        // The kernel last: what is behind it is room that it may use.
+        let mut sections = vec![
+            (".cmdline", command_line.as_bytes()),
+            (".initrd", initramfs),
+            (".linux", &kernel[..]),
+        ];
+        let mut add = || {
+            if !unified::has(&stub, SBAT.0)? {
+                sections.insert(0, SBAT);
+            }
+            unified::add(&stub, &sections)
+        };
+        Ok(fs::write(
+            image,
+            add().with_context(|| path.display().to_string())?,
+        )?)
     }
 
     /// Signs a program for firmware.
@@ -174,44 +261,33 @@ fn keys(pantry: &Pantry, owner: Owner) -> Result<Vec<Variable>> {
     Ok(all)
 }
 
-/// Makes a unified kernel image: one program with the kernel, its command line and its initramfs.
-pub fn unify(kernel: &Path, initramfs: &[u8], command_line: &str, image: &Path) -> Result<()> {
-    let work = tempfile::tempdir()?;
-    let stub = fs::read(STUB).with_context(|| format!("{STUB}: run scripts/setup"))?;
-    let kernel = fs::read(kernel).with_context(|| kernel.display().to_string())?;
-    let mut at = end_of(&stub).with_context(|| STUB.to_owned())?;
-    let mut objcopy = Command::new("objcopy");
-    // The kernel last: what is behind it is room that it may use.
-    for (section, content) in [
-        ("cmdline", command_line.as_bytes()),
-        ("initrd", initramfs),
-        ("linux", &kernel),
-    ] {
-        let path = work.path().join(section);
-        fs::write(&path, content)?;
-        objcopy
-            .arg("--add-section")
-            .arg(format!(".{section}={}", path.display()))
-            .arg("--change-section-vma")
-            .arg(format!(".{section}={at:#x}"));
-        at = (at + content.len() as u64).next_multiple_of(PAGE);
+#[cfg(test)]
+mod tests {
+    use modsig_testing::vm;
+
+    use super::*;
+
+    #[test]
+    fn each_architecture_has_firmware_and_programs_of_its_own() {
+        // IMAGE_FILE_MACHINE_AMD64 and IMAGE_FILE_MACHINE_ARM64.
+        for (name, number) in [("x86_64", [0x64, 0x86]), ("arm64", [0x64, 0xaa])] {
+            let machine = Machine::new(vm::arch(name).unwrap()).unwrap();
+            assert!(machine.code.exists() && machine.variables.exists());
+            for program in ["shim.efi", "stub.efi"] {
+                let program = fs::read(machine.files.join(program)).unwrap();
+                let header = usize::from(program[0x3c]);
+                assert_eq!(program[header + 4..header + 6], number, "{name}");
+            }
+        }
     }
-    run(objcopy.arg(STUB).arg(image))
-}
 
-const PAGE: u64 = 0x1000;
-
-/// The address behind a program for firmware (PE32+).
-fn end_of(program: &[u8]) -> Result<u64> {
-    let field = |at: usize| -> Result<u32> {
-        let field = program.get(at..at + 4).context("it was cut off")?;
-        Ok(u32::from_le_bytes(field.try_into()?))
-    };
-    let header = field(0x3c)? as usize;
-    ensure!(
-        field(header)?.to_le_bytes() == *b"PE\0\0",
-        "no program for firmware"
-    );
-    let base = u64::from(field(header + 48)?) | u64::from(field(header + 52)?) << 32;
-    Ok(base + u64::from(field(header + 80)?).next_multiple_of(PAGE))
+    #[test]
+    fn an_architecture_without_firmware_is_refused() {
+        let mut arch = vm::arch("arm64").unwrap();
+        arch.name = "riscv64";
+        assert_eq!(
+            Machine::new(arch).unwrap_err().to_string(),
+            "no firmware for Secure Boot on riscv64; there is for x86_64 and arm64"
+        );
+    }
 }
