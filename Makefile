@@ -80,7 +80,8 @@ TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb test
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
 # Not run to their end yet (Documentation/secure-boot.md, series.md), so not in test-all.
-NEW := kernel-7.3-x86_64-hashes-integrity secure-boot-6.12 secure-boot-7.3 series-check
+NEW := kernel-7.3-x86_64-hashes-integrity kernel-6.12-arm64-hashes-integrity \
+	secure-boot-6.12-x86_64 secure-boot-7.3-x86_64 secure-boot-6.12-arm64 series-check
 STEPS := $(TEST) $(TEST_ALL) $(NEW)
 
 step = @scripts/step $@
@@ -220,8 +221,8 @@ $(filter c-fixed-%,$(STEPS)): c-fixed-%: downloads kernel-$$*-x86_64-permissive 
 		$(qemu) compare --reduced --fixed --kernel $*
 integrity-6.12: downloads kernel-6.12-x86_64-hashes-integrity kernel-6.12-x86_64-c-integrity
 	$(step) -i $(harness) -k 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity -- $(qemu) integrity --quiet
-$(filter secure-boot-%,$(STEPS)): secure-boot-%: downloads kernel-$$*-x86_64-hashes-integrity
-	$(step) -i $(harness) -k $*-x86_64-hashes-integrity -- $(qemu) secure-boot --quiet --kernel $*
+$(filter secure-boot-%,$(STEPS)): secure-boot-%: downloads kernel-$$*-hashes-integrity
+	$(step) -i $(harness) -k $*-hashes-integrity -- $(qemu) secure-boot --quiet $(call options,$*)
 $(filter instruments-%,$(STEPS)): instruments-%: kernel-$$*-debug
 	$(step) -i $(harness) scripts/get/vectors -k $*-debug -- $(qemu) instruments $(call options,$*)
 $(filter page-%,$(STEPS)): page-%: kernel-$$(call series,$$*)-$$(call arch,$$*)-permissive
