@@ -282,6 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn each_unified_image_has_what_shim_asks_for() {
+        let work = tempfile::tempdir().unwrap();
+        let (kernel, image) = (work.path().join("kernel"), work.path().join("image"));
+        fs::write(&kernel, "a kernel").unwrap();
+        for name in ["x86_64", "arm64"] {
+            let machine = Machine::new(vm::arch(name).unwrap()).unwrap();
+            machine.unify(&kernel, b"files", "quiet", &image).unwrap();
+            let image = fs::read(&image).unwrap();
+            for section in [".sbat", ".cmdline", ".initrd", ".linux"] {
+                assert!(unified::has(&image, section).unwrap(), "{name}: {section}");
+            }
+        }
+    }
+
+    #[test]
     fn an_architecture_without_firmware_is_refused() {
         let mut arch = vm::arch("arm64").unwrap();
         arch.name = "riscv64";
