@@ -28,6 +28,8 @@ ifeq ($(SCENARIO),)
 	$(qemu) page
 else ifeq ($(SCENARIO),secure-boot)
 	$(qemu) secure-boot --arch $(ARCH) --kernel $(KERNEL)
+else ifeq ($(SCENARIO),debian)
+	scripts/test/disk cloud-amd64
 else
 	$(qemu) page --arch $(ARCH) --kernel $(KERNEL) $(SCENARIO)
 endif
@@ -49,7 +51,7 @@ LANES ?= 2
 
 # The steps.  Documentation/testing.md says what each shows and how long it takes.  They are begun in
 # this order, and each waits for what its rule names.
-PAGES := $(patsubst Documentation/scenarios/%.md,%,$(filter-out %/README.md,$(wildcard Documentation/scenarios/*.md)))
+PAGES := $(patsubst Documentation/scenarios/%.md,%,$(shell grep -l '^```kconfig' Documentation/scenarios/*.md))
 # Those that show what no other step does: how an administrator asks, and a key for one build.  The developer page
 # compiles most of a kernel anew; kernels that trust a key are built in test-kbuild, those with hashes in test-hashes,
 # and tokens, revoked keys and releases are in test-tools and in the boots.
@@ -232,7 +234,8 @@ $(filter distro-%,$(STEPS)): distro-%: downloads
 	$(step) -i $(harness) $(scripts) scripts/build/distro-kernel scripts/get -- \
 		sh -c 'scripts/build/distro-kernel $* && $(qemu) distro --quiet --flavour $*'
 $(filter disk-%,$(STEPS)): disk-%: downloads distro-$$*
-	$(step) -i $(tools) $(package) $(scripts) scripts/build scripts/get scripts/test/disk -- \
+	$(step) -i $(tools) $(package) $(scripts) scripts/build scripts/get scripts/test/disk \
+		Documentation/scenarios/debian.md -- \
 		scripts/test/disk $*
 no-keys: kernel-6.12-x86_64-no-keys
 	$(step) -i $(harness) scripts/test/no-keys -k 6.12-x86_64-no-keys -- scripts/test/no-keys

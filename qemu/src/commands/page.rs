@@ -22,8 +22,14 @@ pub struct Arguments {
     names: Vec<String>,
 }
 
-/// No page that is followed, but what `make demo` has beside them.
-const SECURE_BOOT: &str = "Modules under Secure Boot (not among all)";
+/// What `make demo` has beside the pages that are followed here.
+const OTHERS: [(&str, &str); 2] = [
+    ("secure-boot", "Modules under Secure Boot (not among all)"),
+    (
+        "debian",
+        "A distribution's kernel: Debian (as root; not among all)",
+    ),
+];
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let all = Page::all()?;
@@ -34,7 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         for page in all {
             println!("    {:15} {}", page.name, page.title);
         }
-        println!("    {:15} {SECURE_BOOT}", "secure-boot");
+        for (name, title) in OTHERS {
+            println!("    {name:15} {title}");
+        }
         return Ok(true);
     }
     for name in &arguments.names {

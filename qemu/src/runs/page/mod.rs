@@ -57,6 +57,10 @@ impl Page {
                 continue;
             };
             let text = fs::read_to_string(&path)?;
+            // One that starts from another's configuration is followed elsewhere.
+            if !text.contains("\n```kconfig\n") {
+                continue;
+            }
             all.push(Page {
                 name: name.to_owned(),
                 title: Plan::parse(&text)
