@@ -226,6 +226,16 @@ impl Host {
     pub fn blacklist(&mut self, sha256: [u8; 32]) {
         self.blacklisted.push(sha256);
     }
+
+    /// Whether it refuses files by their hashes.
+    pub fn refuses_files(&self) -> bool {
+        self.tree().file_hashes
+    }
+
+    /// Does not look for files among the refused hashes.
+    pub fn pass_over_files(&mut self) {
+        self.tree.file_hashes = false;
+    }
 }
 
 /// Whether two identifiers are one: the kernel knows them as strings of bytes.

@@ -28,13 +28,16 @@ use crate::{
 pub struct Scene {
     /// Whom the kernel trusts.
     pub host: Host,
-    /// The same kernel if it passed over certificates that the firmware or the machine's owner refuses, and took
-    /// signatures for a release, where nothing tells whether it does; `host` does not.
+    /// The same kernel if it passed over certificates that the firmware or the machine's owner refuses, and over
+    /// their hashes of files, and took signatures for a release, where nothing tells whether it does; `host` does
+    /// not.
     pub lenient: Option<Host>,
     /// Whether it takes a signature for all modules of a release, if that is known.
     pub takes_releases: Option<bool>,
     /// Whether it has a list of revoked certificates, by its image.
     has_revocation_list: Option<bool>,
+    /// Whether it looks for a module file among the refused hashes, if that is known.
+    refuses_files: Option<bool>,
     /// What its loader compares.
     pub loader: Loader,
     /// Below which name its modules are installed, of a machine's kernel.
@@ -248,6 +251,12 @@ impl Scene {
             scene.takes_releases = machine.has_option(&release, is_running, RELEASES);
         }
         scene.releases();
+        let has = |option| machine.has_option(&release, is_running, option);
+        // Without modsig, nothing is said by an option.
+        if scene.refuses_files.is_none() && has(RUST) == Some(true) {
+            scene.refuses_files = has(FILE_HASHES);
+        }
+        scene.files();
         scene.strangers();
         Ok(scene)
     }
@@ -264,6 +273,23 @@ impl Scene {
                 let lenient = self.lenient.get_or_insert_with(|| self.host.clone());
                 lenient.accept_releases();
             }
+        }
+    }
+
+    /// Passes over refused hashes of files if the kernel does, and perhaps if that is not known.
+    fn files(&mut self) {
+        match self.refuses_files {
+            Some(true) => {}
+            Some(false) => {
+                let hosts = [Some(&mut self.host), self.lenient.as_mut()];
+                hosts.into_iter().flatten().for_each(Host::pass_over_files);
+            }
+            None if self.host.refuses_files() => {
+                self.unknown.push("whether the kernel looks at the hashes of files in dbx and MokListXRT: neither its image nor a configuration of it tells".to_owned());
+                let lenient = self.lenient.get_or_insert_with(|| self.host.clone());
+                lenient.pass_over_files();
+            }
+            None => {}
         }
     }
 
@@ -375,6 +401,7 @@ impl Scene {
             });
             image.has_revocation_list = None;
             image.blacklist.clear();
+            image.refuses_files = None;
             image.hashes = None;
             image.takes_releases = None;
             image.vermagic = None;
@@ -395,6 +422,7 @@ impl Scene {
         }
         self.has_revocation_list = image.has_revocation_list;
         self.takes_releases = image.takes_releases;
+        self.refuses_files = image.refuses_files;
         let loader = image.loader();
         self.loader = Loader {
             release: loader.release.clone().or(self.loader.release.take()),
@@ -572,6 +600,8 @@ impl Scene {
 
 /// The option of kernels that take a signature for all modules of a release.
 const RELEASES: &str = "CONFIG_MODULE_SIG_RUST_RELEASE";
+const RUST: &str = "CONFIG_MODULE_SIG_RUST";
+const FILE_HASHES: &str = "CONFIG_MODULE_SIG_RUST_BLACKLIST_HASH";
 
 /// A certificate that the firmware or the machine's owner refuses, and the list that has it.
 struct Refused {
@@ -603,6 +633,33 @@ mod tests {
         let id = KeyId(&ids.serial, &ids.issuer);
         let found = scene.host.find_key(Asked::Revoked, Some(id), None);
         matches!(found, Ok(Lookup::Found(_)))
+    }
+
+    #[test]
+    fn where_nothing_tells_whether_refused_files_count_both_answers_are_kept() {
+        let scene = |refuses_files, listed: bool| {
+            let mut scene = Scene {
+                refuses_files,
+                ..Scene::default()
+            };
+            if listed {
+                scene.host.blacklist([1; 32]);
+            }
+            scene.files();
+            scene
+        };
+        for (known, refuses) in [(Some(true), true), (Some(false), false)] {
+            let scene = scene(known, true);
+            assert_eq!(scene.host.refuses_files(), refuses);
+            assert!(scene.lenient.is_none() && scene.unknown.is_empty());
+        }
+        let unknown = scene(None, true);
+        assert!(unknown.host.refuses_files());
+        assert!(!unknown.lenient.unwrap().refuses_files());
+        assert_eq!(unknown.unknown.len(), 1);
+        // Nothing is refused, so nothing is to be known.
+        let none = scene(None, false);
+        assert!(none.lenient.is_none() && none.unknown.is_empty());
     }
 
     #[test]

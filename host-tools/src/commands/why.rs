@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use self::{
     obstacles::{unpacked, Asked, Obstacle, Obstacles},
-    signature::{bad_signature, perhaps_revoked, trusted_by, unsigned},
+    signature::{bad_signature, perhaps_blacklisted, perhaps_revoked, trusted_by, unsigned},
 };
 use crate::cli::{
     output::{self, Named},
@@ -418,6 +418,7 @@ fn explain(
         }
         Err(Error::Unsigned) => unsigned(path, opened, scene, &mut answer),
         Err(Error::Revoked) if lenient.is_some() => perhaps_revoked(path, scene, &mut answer),
+        Err(Error::Blacklisted) if lenient.is_some() => perhaps_blacklisted(scene, &mut answer),
         Err(error) => bad_signature(path, file, &checked, error, scene, &mut answer),
     }
     let signatures = strip(file).1;

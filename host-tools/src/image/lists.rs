@@ -38,6 +38,10 @@ pub(super) struct Found {
 /// The kernel says this as it loads its list of revoked certificates, if it can have one: a kernel without
 /// `CONFIG_SYSTEM_REVOCATION_LIST` has neither these words nor the list (`certs/blacklist.c`).
 const REVOCATION_NOTICE: &[u8] = b"Loading compiled-in revocation X.509 certificates";
+/// What C says of a file whose hash is refused, in trees with Debian's patch (kernel/module/signing.c).
+const FILE_NOTICE: &[u8] = b"Module hash %*phN is blacklisted";
+/// What modsig says of one, in any tree (verify/error.rs).
+const MODSIG_NOTICE: &[u8] = b"the file's hash is blacklisted";
 /// It says this as it loads the other list, if it says anything at all.
 const SYSTEM_NOTICE: &[u8] = b"Loading compiled-in X.509 certificates";
 /// How far behind the one list the other may be. Between them is the table of refused hashes.
@@ -79,16 +83,27 @@ pub(super) fn split(mut octets: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (certificates, octets)
 }
 
+/// Whether these bytes are anywhere in a kernel.
+fn says(kernel: &Kernel, what: &[u8]) -> bool {
+    let mut parts = kernel.segments.iter();
+    parts.any(|part| memmem::find(&part.octets, what).is_some())
+}
+
 /// Whether the kernel can have a list of revoked certificates, by what it says; `None` if it says nothing at all
 /// (`CONFIG_PRINTK=n`).
 fn says_of_revocation(kernel: &Kernel) -> Option<bool> {
-    let says = |what| {
-        let mut parts = kernel.segments.iter();
-        parts.any(|part| memmem::find(&part.octets, what).is_some())
-    };
-    match says(REVOCATION_NOTICE) {
+    match says(kernel, REVOCATION_NOTICE) {
         true => Some(true),
-        false => says(SYSTEM_NOTICE).then_some(false),
+        false => says(kernel, SYSTEM_NOTICE).then_some(false),
+    }
+}
+
+/// See [`super::Image::refuses_files`].
+pub(super) fn says_of_files(kernel: &Kernel) -> Option<bool> {
+    match says(kernel, FILE_NOTICE) {
+        true => Some(true),
+        false if says(kernel, MODSIG_NOTICE) => None,
+        false => says(kernel, SYSTEM_NOTICE).then_some(false),
     }
 }
 

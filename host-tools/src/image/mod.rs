@@ -161,6 +161,9 @@ pub struct Image {
     pub has_revocation_list: Option<bool>,
     /// The refused hashes.
     pub blacklist: Vec<Hash>,
+    /// Whether it looks for a module file among them, if that can be told. In C only Debian's patch does, in some
+    /// series; modsig does what the tree's C code does, and its image does not tell.
+    pub refuses_files: Option<bool>,
     /// How it knows modules by their hashes, if it does.
     pub hashes: Option<Hashes>,
     /// Whether it takes a signature for all modules of a release (`CONFIG_MODULE_SIG_RUST_RELEASE`), if that is
@@ -213,6 +216,9 @@ impl Image {
         }
         if self.takes_releases == Some(true) {
             host.accept_releases();
+        }
+        if self.refuses_files == Some(false) {
+            host.pass_over_files();
         }
         failed
     }
@@ -331,6 +337,7 @@ pub fn read(path: &Path) -> Result<Image> {
             certificates: found.certificates,
             has_revocation_list: found.has_revocation_list,
             blacklist: lists::blacklist(&kernel.segments),
+            refuses_files: lists::says_of_files(&kernel),
             hashes: module_root::find(&kernel)?,
             takes_releases: Some(has_tree_heads(&kernel.segments)),
         })

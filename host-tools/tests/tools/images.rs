@@ -59,6 +59,8 @@ fn is_harness_kernel(image: &Image, series: &str) {
     assert!(of(image, List::Builtin) == trusted, "{image:?}");
     assert!(of(image, List::Revoked) == ders("revoked.pem"), "{image:?}");
     assert_eq!(image.has_revocation_list, Some(true));
+    // What modsig does is what the tree's C code does, and that is not in the image.
+    assert_eq!(image.refuses_files, None);
     assert_eq!(of(image, List::Extra), [[0u8; 0]; 0]);
     let release = image.release.as_deref().unwrap();
     assert!(release.starts_with(&format!("{series}.")), "{release}");
@@ -1233,8 +1235,10 @@ fn debian(suite: &str, arch: &str, layers: &[&str]) -> (PathBuf, String) {
     let [certificate] = &image.certificates[..] else {
         panic!("{image:?}");
     };
-    // Debian builds them without CONFIG_SYSTEM_REVOCATION_LIST.
+    // Debian builds them without CONFIG_SYSTEM_REVOCATION_LIST, and has a patch by which they look for files among
+    // the refused hashes.
     assert_eq!(image.has_revocation_list, Some(false));
+    assert_eq!(image.refuses_files, Some(true));
     let x509 = certificate.x509().unwrap();
     let release = image.release.unwrap();
     let modules = directory.join("lib/modules").join(&release);

@@ -80,14 +80,14 @@ fn put(root: &Path, path: &str, from: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the program below a root with all that it takes, and the kernel's image where it looks for that.
+/// Puts the program below a root with all that it takes, and the kernel's image and configuration where it looks for
+/// them.
 pub(super) fn furnish(root: &Path, arch: Arch, kernel: &Kernel, release: &str) -> Result<()> {
     programs::modsig(arch.name, root)?;
-    put(
-        root,
-        &format!("boot/vmlinuz-{release}"),
-        &kernel.path(IMAGE),
-    )
+    for (name, file) in [("vmlinuz", IMAGE), ("config", "config")] {
+        put(root, &format!("boot/{name}-{release}"), &kernel.path(file))?;
+    }
+    Ok(())
 }
 
 /// What is in the guest's place for modules that are a part of the kernel.

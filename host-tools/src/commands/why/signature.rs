@@ -79,7 +79,7 @@ pub(super) fn bad_signature(
         Error::Blacklisted => {
             answer
                 .say("the kernel refuses this very file by its hash: it is known to be dangerous");
-            answer.advise(format!("get a newer version of it: {}", update(scene)));
+            newer(scene, answer);
         }
         Error::UnknownIdType(trailer::ID_MERKLE) => {
             answer.say("it has a proof that it is of some kernel's build, in place of a signature. That counts with kernels that know their modules by their hashes (CONFIG_MODULE_SIG_RUST_HASHES), and this one is not known to be one");
@@ -150,6 +150,17 @@ pub(super) fn bad_signature(
 pub(super) fn perhaps_revoked(path: &Path, scene: &Scene, answer: &mut Answer) {
     answer.say("the firmware or the machine's owner refuses the signer's key (dbx, MokListX), and it is not known whether the kernel goes by that: only one with CONFIG_SYSTEM_REVOCATION_LIST does");
     revoked(path, scene, answer);
+}
+
+/// The same of the file's hash.
+pub(super) fn perhaps_blacklisted(scene: &Scene, answer: &mut Answer) {
+    answer.say("the firmware or the machine's owner refuses this very file by its hash (dbx, MokListX), and it is not known whether the kernel goes by that: some of Debian's do");
+    newer(scene, answer);
+}
+
+/// What helps where a file is refused.
+fn newer(scene: &Scene, answer: &mut Answer) {
+    answer.advise(format!("get a newer version of it: {}", update(scene)));
 }
 
 /// What helps where a key is refused.
