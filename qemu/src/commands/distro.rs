@@ -19,7 +19,7 @@ pub struct Arguments {
     /// Print only what is not as expected
     #[arg(long)]
     quiet: bool,
-    /// Count as well what loading costs in both kernels, in instructions
+    /// Count as well what loading costs in both kernels, in instructions and in time
     #[arg(long)]
     cost: bool,
 }
@@ -85,6 +85,15 @@ fn check(arguments: &Arguments, kernels: &Kernels, outcome: &mut Outcome) -> Res
             sum = [sum[0] + both[0], sum[1] + both[1]];
         }
         line("all", sum);
+        let (mut seconds, count) = kernels.time(&seen)?;
+        println!("\nseconds of modprobe of {count} modules, one after the other, in each round:");
+        for (name, rounds) in ["C", "modsig"].into_iter().zip(&mut seconds) {
+            let shown: Vec<_> = rounds.iter().map(|one| format!("{one:.2}")).collect();
+            println!("{name:8} {}", shown.join(" "));
+            rounds.sort_by(f64::total_cmp);
+        }
+        let [own, with] = seconds.map(|rounds| rounds[rounds.len() / 2]);
+        println!("ratio of the medians: {:.3}", with / own);
     }
     println!("distro: {}", outcome.said);
     Ok(())

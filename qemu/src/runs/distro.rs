@@ -22,7 +22,9 @@ use crate::{
     judge::why::Answer,
     machine::{guest::Guest, kernels, programs},
     verdict::{
-        distro::{counts, differences, listed, loads, modules, Listed, Loads, LOADS, REJECTED},
+        distro::{
+            counts, differences, listed, loads, modules, timed, Listed, Loads, LOADS, REJECTED,
+        },
         errno::error_of,
     },
 };
@@ -37,6 +39,9 @@ const MODULE: &str = "kernel/drivers/net/dummy.ko.xz";
 const ENOUGH: usize = 50;
 /// How many modules' costs are counted, at most.
 const MEASURED: usize = 200;
+/// How often their loading is timed in each boot, and how many boots of each kernel there are, in turn.
+const ROUNDS: usize = 5;
+const BOOTS: usize = 2;
 
 /// The two kernels, and what the distribution has built for them.
 pub struct Kernels {
@@ -204,6 +209,42 @@ impl Kernels {
         Ok(names.zip(both).collect())
     }
 
+    /// How long modprobe takes for the same modules, one after the other: the seconds of each round in the
+    /// distribution's own kernel, and in the one with modsig; and of how many modules. The two are booted in turn,
+    /// and what cannot be taken out again is left out.
+    ///
+    /// # Errors
+    ///
+    /// If a module does not load after all.
+    pub fn time(&self, seen: &Seen) -> Result<([Vec<f64>; 2], usize)> {
+        let work = tempfile::tempdir()?;
+        let names = seen.alone.iter().take(MEASURED);
+        let names: Vec<_> = names.map(|one| one.name.clone() + "\n").collect();
+        fs::write(work.path().join("names"), names.concat())?;
+        let (mut seconds, mut count) = ([vec![], vec![]], None);
+        for boot in 0..BOOTS {
+            for (at, (image, name)) in [
+                (self.distribution.join("vmlinuz"), "c"),
+                (self.directory.join("kernel"), "modsig"),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                let console = format!("distro-{}-time-{name}-{boot}", self.release);
+                let mut guest = self.with_modules(&image, &console)?;
+                guest.append += " loglevel=2";
+                let said = guest::run_whatever(guest, &self.tools, work.path(), &[TIMED])?;
+                let (some, rounds) = timed(&said[0].1, ROUNDS)?;
+                ensure!(
+                    *count.get_or_insert(some) == some,
+                    "{some} modules in one boot, and {count:?} in another"
+                );
+                seconds[at].extend(rounds);
+            }
+        }
+        Ok((seconds, count.unwrap_or_default()))
+    }
+
     fn count(&self, image: &Path, name: &str, files: &[(String, Vec<u8>)]) -> Result<Vec<u64>> {
         let console = format!("distro-{}-cost-{name}", self.release);
         let mut guest = Guest::new(self.arch, image, &console);
@@ -280,15 +321,20 @@ impl Kernels {
         Ok(altered)
     }
 
-    /// Boots a kernel, inserts the altered files, then loads all modules there are by modprobe.
-    fn boot(&self, image: &Path, name: &str, root: &Path, altered: &[Altered]) -> Result<Booted> {
-        let console = format!("distro-{}-{name}", self.release);
-        let mut guest = Guest::new(self.arch, image, &console);
+    /// A guest with the distribution's modules, which takes signed ones only.
+    fn with_modules(&self, image: &Path, console: &str) -> Result<Guest> {
+        let mut guest = Guest::new(self.arch, image, console);
         guest.append = STRICT.to_owned();
         guest.options.memory = 4096;
         guest.options.limit = Duration::from_secs(3000);
         guest.files.directory("lib");
         guest.files.tree(&self.distribution.join("lib"), "lib")?;
+        Ok(guest)
+    }
+
+    /// Boots a kernel, inserts the altered files, then loads all modules there are by modprobe.
+    fn boot(&self, image: &Path, name: &str, root: &Path, altered: &[Altered]) -> Result<Booted> {
+        let guest = self.with_modules(image, &format!("distro-{}-{name}", self.release))?;
         let console = guest.console.clone();
         let mut commands = vec![
             "mount -t securityfs security /sys/kernel/security; busybox uname -r; \
@@ -336,6 +382,26 @@ impl Kernels {
         })
     }
 }
+
+/// Loads all modules of a list and takes them out again, then times that with those that are out: prints how many
+/// those are, and of each round when it began and ended, by the guest's clock.
+const TIMED: &str = r#"
+load() { while read -r name; do modprobe "$name" || echo "bad $name"; done < /names; }
+unload() { while read -r name; do modprobe -r "$name" 2> /dev/null; done < /names; }
+load
+unload
+while read -r name; do
+    grep -q "^$(echo "$name" | tr - _) " /proc/modules || echo "$name"
+done < /names > /out
+mv /out /names
+wc -l < /names
+for round in 1 2 3 4 5; do
+    read -r begin rest < /proc/uptime
+    load
+    read -r end rest < /proc/uptime
+    echo "$begin $end"
+    unload
+done"#;
 
 /// What is in a module file that xz has packed.
 fn unpacked(path: &Path) -> Result<Vec<u8>> {

@@ -52,6 +52,27 @@ pub fn modules(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(line).collect()
 }
 
+/// How many modules were timed, and the seconds of each of so many rounds, by lines of `BEGIN END`.
+///
+/// # Errors
+///
+/// If a module did not load, or rounds are missing.
+pub fn timed(text: &str, rounds: usize) -> Result<(usize, Vec<f64>)> {
+    let mut lines = text.lines();
+    let count = lines.next().unwrap_or_default();
+    let count = count.trim().parse().with_context(|| count.to_owned())?;
+    let seconds = |line: &str| {
+        let (begin, end) = line.split_once(' ')?;
+        Some(end.parse::<f64>().ok()? - begin.parse::<f64>().ok()?)
+    };
+    let all: Result<Vec<_>> = lines
+        .map(|line| seconds(line).with_context(|| line.to_owned()))
+        .collect();
+    let all = all?;
+    ensure!(all.len() == rounds, "{} rounds", all.len());
+    Ok((count, all))
+}
+
 /// A module that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -149,6 +170,15 @@ mod tests {
         );
         for wrong in ["= 1 x\n", "= 0 x\n= 0 x\n", "= 0\n"] {
             assert!(super::loads(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn reads_what_was_timed() {
+        let (count, seconds) = timed("2\n10.50 12.00\n20.00 21.25\n", 2).unwrap();
+        assert_eq!((count, seconds), (2, vec![1.5, 1.25]));
+        for wrong in ["", "x\n1 2\n1 2\n", "2\n1 2\n", "2\nbad dummy\n1 2\n"] {
+            assert!(timed(wrong, 2).is_err(), "{wrong}");
         }
     }
 
