@@ -11,8 +11,12 @@
  *				this function; "-" lifts that
  *	insert COUNT		goes round the files of /cases/list until it has
  *				made so many attempts
- *	race PROCESSES COUNT	so many attempts each, at once on all CPUs, with
- *				files by chance
+ *	race PROCESSES COUNT [CASE]
+ *				so many attempts each, at once on all CPUs, with
+ *				files by chance; meanwhile the certificate CASE
+ *				is put into the secondary keyring and its key is
+ *				revoked, again and again, and "line revoked
+ *				NUMBER" tells how often
  *	fail finit|init CASE FLAGS
  *				inserts a file again and again, and lets the
  *				first failure point fail, then the second, until
@@ -30,6 +34,8 @@
 
 static char file[4 << 20], big[16 << 20], list[64 << 10], plan[64 << 10];
 
+#include "keyrings.h"
+
 static ulong number(const char *s)
 {
 	ulong n = 0;
@@ -46,9 +52,9 @@ static int equal(const char *a, const char *b)
 	return *a == *b;
 }
 
-static void nap(ulong seconds)
+static void nap(ulong milliseconds)
 {
-	ulong time[2] = { seconds, 0 };
+	ulong time[2] = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 
 	call(NANOSLEEP, (ulong)time, 0, 0, 0, 0);
 }
@@ -195,12 +201,38 @@ static void racer(ulong self, ulong attempts, long to)
 	call(EXIT, 0, 0, 0, 0, 0);
 }
 
-static void race(ulong processes, ulong attempts)
+/*
+ * Beside a race: trusts a certificate and revokes its key, until there is a file /over. Tells how often, or a negative
+ * error number, through a pipe.
+ */
+static void revoker(const char *certificate, long to)
 {
+	long times = 0, error = 0;
+
+	while (open("/over", 0) < 0 && error == 0) {
+		error = change("+", certificate);
+		nap(100);
+		if (error == 0)
+			error = change("!", certificate);
+		nap(100);
+		times++;
+	}
+	call(WRITE, to, (ulong)(error ? &error : &times), sizeof(times), 0, 0);
+	call(EXIT, 0, 0, 0, 0, 0);
+}
+
+static void race(ulong processes, ulong attempts, const char *certificate)
+{
+	int ends[2], other[2];
 	struct tally t;
-	int ends[2];
+	long times = 0;
 	ulong n;
 
+	if (certificate) {
+		call(PIPE2, (ulong)other, 0, 0, 0, 0);
+		if (call(CLONE, 17 /* SIGCHLD */, 0, 0, 0, 0) == 0)
+			revoker(certificate, other[1]);
+	}
 	call(PIPE2, (ulong)ends, 0, 0, 0, 0);
 	for (n = 0; n < processes; n++)
 		if (call(CLONE, 17 /* SIGCHLD */, 0, 0, 0, 0) == 0)
@@ -210,6 +242,15 @@ static void race(ulong processes, ulong attempts)
 	while (call(READ, ends[0], (ulong)&t, sizeof(t), 0, 0) == sizeof(t))
 		count(t.sample, t.result, t.kind, t.number);
 	call(CLOSE, ends[0], 0, 0, 0, 0);
+	if (certificate) {
+		call(CLOSE, open("/over", 0101 /* O_CREAT | O_WRONLY */), 0, 0, 0, 0);
+		call(READ, other[0], (ulong)&times, sizeof(times), 0, 0);
+		say_string(times > 0 ? "line revoked " : "line cannot be revoked: ");
+		say_number(times > 0 ? times : -times);
+		say_string("\n");
+		call(CLOSE, other[0], 0, 0, 0, 0);
+		call(CLOSE, other[1], 0, 0, 0, 0);
+	}
 	while (call(WAIT4, -1, 0, 0, 0, 0) > 0)
 		;
 	say_tallies();
@@ -340,13 +381,16 @@ static void step(char **word, int words)
 	} else if (words == 2 && equal(word[0], "show")) {
 		show(word[1]);
 	} else if (words == 2 && equal(word[0], "sleep")) {
-		nap(number(word[1]));
+		nap(number(word[1]) * 1000);
 	} else if (words == 2 && equal(word[0], "only")) {
 		only(word[1]);
 	} else if (words == 2 && equal(word[0], "insert")) {
 		insert(number(word[1]));
 	} else if (words == 3 && equal(word[0], "race")) {
-		race(number(word[1]), number(word[2]));
+		race(number(word[1]), number(word[2]), 0);
+	} else if (words == 4 && equal(word[0], "race")) {
+		s = sample(word[3], "0");
+		race(number(word[1]), number(word[2]), s.path);
 	} else if (words == 4 && equal(word[0], "fail")) {
 		s = sample(word[2], word[3]);
 		fail(word[1], &s);

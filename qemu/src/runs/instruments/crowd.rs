@@ -22,6 +22,11 @@ const LOADS: [u64; 2] = [1_000, 10_000];
 const SLAB_GROWTH: u64 = (LOADS[1] - LOADS[0]) / 2;
 /// Processes that insert modules at the same time, and how many attempts each makes.
 const RACE: (u64, u64) = (8, 500);
+/// The same while a key is revoked.
+const REVOKING: (u64, u64) = (8, 150);
+const EBUSY: u32 = 16;
+const EEXIST: u32 = 17;
+const EKEYREVOKED: u32 = 128;
 
 /// Rows of `releases.toml` that leave in the kernel's memory what it has room for: so once all were tried, no key
 /// gets more references, or fewer.
@@ -58,6 +63,14 @@ const MANY_RELEASES: [&str; 14] = [
     "known message, another head",
     "key that nobody trusts",
 ];
+
+/// Rows of one key that nobody trusts yet: of its release, and of a module that it has signed.
+const LATER: [&str; 2] = [
+    "key that was taken out",
+    "module signed by itself with the key that was taken out",
+];
+/// The certificate of that key, which a trusted one has signed.
+const LATER_KEY: &str = "issued ca p256";
 
 /// Puts the files of the tables into a run, in which each is expected as in its table: those of these releases, then
 /// signatures. Lockdep turns itself off when a module is force-loaded, so those are left to the tables' own boots.
@@ -214,10 +227,10 @@ pub fn loads(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Res
     Ok(())
 }
 
-/// Several CPUs at once.
+/// Several CPUs at once: first with keys that stay as they are, then with one that is trusted and revoked meanwhile.
 pub fn race(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Result<()> {
     let mut run = Run::new(harness, kernel, "race");
-    let table = table_files(&mut run, &MANY_RELEASES)?;
+    let table = table_files(&mut run, &[&MANY_RELEASES[..], &LATER].concat())?;
     // Modules of one name get in each other's way more often than the table has them.
     for _ in 0..table.len() / 4 {
         for (index, case) in table.iter().enumerate() {
@@ -228,43 +241,100 @@ pub fn race(harness: &Harness, kernel: &Kernel, checks: &mut Vec<Check>) -> Resu
             }
         }
     }
+    // Of all rows, those by the key that changes are a third.
+    let listed = run.list.lines().count();
+    let later: Vec<_> = (0..table.len())
+        .filter(|&index| LATER.contains(&&*table[index].name))
+        .collect();
+    ensure!(later.len() == LATER.len(), "{later:?} of {LATER:?}");
+    for _ in 0..listed / 4 {
+        later.iter().for_each(|&index| run.list(index, 0));
+    }
+    let listed = run.list.lines().count();
+    let certificate = run.file(&[LATER_KEY.to_owned()])?;
+    let insert_all = format!("insert {listed}");
+    let revoking = format!("race {} {} {certificate:03}", REVOKING.0, REVOKING.1);
     run.step("insert 100");
     run.step("show /proc/keys");
     run.step(&format!("race {} {}", RACE.0, RACE.1));
     run.step("sleep 5");
     run.step("show /proc/keys");
+    run.step(&revoking);
+    run.step(&insert_all);
     let steps = run.boot(checks)?;
 
-    let step = steps
-        .iter()
-        .find(|step| step.plan.starts_with("race"))
-        .context("there was no race")?;
-    const BUSY: u32 = 16;
-    const EXISTS: u32 = 17;
-    let (number, mut odd) = judge(step, &table, |expected, result| {
-        expected.starts_with("loads") && [0, BUSY, EXISTS].contains(&result)
-    })?;
-    let with = |result: u32| -> u64 {
-        let counts = step.counts.iter().filter(|count| count.result == result);
-        counts.map(|count| count.number).sum()
+    let find = |plan: &str| {
+        let mut found = steps.iter().filter(|step| step.plan.starts_with(plan));
+        found.next().with_context(|| format!("there was no {plan}"))
     };
+    let step = find("race")?;
+    let busy = |expected: &str, result| {
+        expected.starts_with("loads") && [0, EBUSY, EEXIST].contains(&result)
+    };
+    let (number, mut odd) = judge(step, &table, busy)?;
     odd.sort();
+    let [good, exist, others] = counted(step, |_| true);
     let mut check = Check::new(
         "race: attempts",
         format!(
-            "{number} by {} processes on 4 CPUs: {} let in, {} EEXIST, {} EBUSY, {} others",
+            "{number} by {} processes on 4 CPUs: {good} let in, {exist} EEXIST or EBUSY, {others} others",
             RACE.0,
-            with(0),
-            with(EXISTS),
-            with(BUSY),
-            number - with(0) - with(EXISTS) - with(BUSY)
         ),
-        number == RACE.0 * RACE.1 && odd.is_empty() && with(EXISTS) + with(BUSY) > 0,
+        number == RACE.0 * RACE.1 && odd.is_empty() && exist > 0,
     );
     check.details = odd;
     checks.push(check);
     checks.push(check_references("race", &steps)?);
+
+    let step = find(&revoking)?;
+    // So ends the search for any key that is not there while a revoked one is: the kernel looks at the state of each
+    // before it compares it (keyring_search_iterator() of security/keys/keyring.c).
+    let (number, mut odd) = judge(step, &table, |expected, result| {
+        busy(expected, result) || result == EKEYREVOKED
+    })?;
+    odd.sort();
+    let [good, exist, refused] = counted(step, |index| later.contains(&index));
+    let mut check = Check::new(
+        "race: a key is revoked meanwhile",
+        format!(
+            "{number} attempts, {}; of those by that key: {} let in, {refused} refused",
+            step.lines.join(", "),
+            good + exist
+        ),
+        number == REVOKING.0 * REVOKING.1 && odd.is_empty() && good + exist > 0 && refused > 0,
+    );
+    check.details = odd;
+    checks.push(check);
+    // Nothing of what was let in before may be remembered now.
+    let step = find(&insert_all)?;
+    let (number, mut odd) = judge(step, &table, |_, result| result == EKEYREVOKED)?;
+    odd.sort();
+    let [good, exist, refused] = counted(step, |index| later.contains(&index));
+    let [others, ..] = counted(step, |index| !later.contains(&index));
+    let mut check = Check::new(
+        "race: after the key was revoked",
+        format!(
+            "{number} attempts; of those by that key: {good} let in, {refused} refused; of others: {others} let in"
+        ),
+        odd.is_empty() && good + exist == 0 && refused > 0 && others > 0,
+    );
+    check.details = odd;
+    checks.push(check);
     Ok(())
+}
+
+/// How many attempts a step has counted with some of the files: that were let in, that came upon a module of the same
+/// name, and others.
+fn counted(step: &Step, which: impl Fn(usize) -> bool) -> [u64; 3] {
+    let mut all = [0; 3];
+    for count in step.counts.iter().filter(|count| which(count.case)) {
+        all[match count.result {
+            0 => 0,
+            EEXIST | EBUSY => 1,
+            _ => 2,
+        }] += count.number;
+    }
+    all
 }
 
 #[cfg(test)]
