@@ -168,15 +168,15 @@ $(filter check-off-%,$(STEPS)): check-off-%: kernel-$$*-x86_64-permissive kernel
 # All that are built, but the unmodified ones.
 verifiers = $(filter-out %-c %-c-fixed %-c-integrity %-debug,$(patsubst kernel-%,%,$(filter kernel-%,$(1))))
 panic-free: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
-	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST)) -- scripts/check/panic-free $(call verifiers,$(TEST))
+	$(step) -i scripts/check/panic-free scripts/lib/objects.sh -k $(call verifiers,$(TEST)) -- scripts/check/panic-free $(call verifiers,$(TEST))
 stack: $$(addprefix kernel-,$$(call verifiers,$$(TEST)))
-	$(step) -i scripts/check/stack scripts/lib/stack.py -k $(call verifiers,$(TEST)) -- scripts/check/stack $(call verifiers,$(TEST))
+	$(step) -i scripts/check/stack scripts/lib/objects.sh scripts/lib/stack.py -k $(call verifiers,$(TEST)) -- scripts/check/stack $(call verifiers,$(TEST))
 panic-free-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
-	$(step) -i scripts/check/panic-free -k $(call verifiers,$(TEST_ALL)) -- scripts/check/panic-free $(call verifiers,$(TEST_ALL))
+	$(step) -i scripts/check/panic-free scripts/lib/objects.sh -k $(call verifiers,$(TEST_ALL)) -- scripts/check/panic-free $(call verifiers,$(TEST_ALL))
 $(filter configurations-%,$(STEPS)): configurations-%: kernel-%-x86_64-permissive
 	$(step) -i $(scripts) scripts/check/configurations -k $*-x86_64-permissive -- scripts/check/configurations $*
 stack-all: $$(addprefix kernel-,$$(call verifiers,$$(TEST_ALL)))
-	$(step) -i scripts/check/stack scripts/lib/stack.py -k $(call verifiers,$(TEST_ALL)) -- scripts/check/stack $(call verifiers,$(TEST_ALL))
+	$(step) -i scripts/check/stack scripts/lib/objects.sh scripts/lib/stack.py -k $(call verifiers,$(TEST_ALL)) -- scripts/check/stack $(call verifiers,$(TEST_ALL))
 c-from-nothing: kernel-6.12-x86_64-c
 	$(step) -i scripts/test/c-from-nothing $(scripts) -k 6.12-x86_64-c -- scripts/test/c-from-nothing 6.12 x86_64
 
