@@ -16,7 +16,10 @@ use kernel::{
 };
 
 use crate::verify::{
-    cms::KeyId,
+    cms::{
+        KeyId,
+        MAX_MESSAGE, //
+    },
     Blacklist,
     CertificateHash,
     Digest,
@@ -186,8 +189,8 @@ fn ask(
             algorithm,
             after_tag,
         } => {
-            attributes = with_tag(after_tag)?;
-            (algorithm.c_name(), attributes.as_slice())
+            attributes = Attributes::new(after_tag)?;
+            (algorithm.c_name(), attributes.as_bytes())
         }
     };
     if signature.value.len() > MAX_SIGNATURE {
@@ -210,9 +213,28 @@ fn ask(
 }
 
 /// Signed attributes in the form in which they are signed: behind the tag of a SET OF.
-fn with_tag(after_tag: &[u8]) -> Result<KVVec<u8>> {
-    let mut attributes = KVVec::with_capacity(after_tag.len().saturating_add(1), GFP_KERNEL)?;
-    attributes.push(0x31, GFP_KERNEL)?;
-    attributes.extend_from_slice(after_tag, GFP_KERNEL)?;
-    Ok(attributes)
+struct Attributes {
+    // As long as a message can be: what a `Vec` adds up could panic, for all that the compiler
+    // knows.
+    octets: KVBox<[u8; MAX_MESSAGE]>,
+    size: usize,
+}
+
+impl Attributes {
+    /// Copies them; they are part of a message.
+    fn new(after_tag: &[u8]) -> Result<Self> {
+        let mut octets = KVBox::<[u8; MAX_MESSAGE]>::zeroed(GFP_KERNEL)?;
+        let [tag, rest @ ..] = &mut *octets;
+        *tag = 0x31;
+        for (to, from) in rest.iter_mut().zip(after_tag) {
+            *to = *from;
+        }
+        let size = after_tag.len().saturating_add(1);
+        Ok(Self { octets, size })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        // They are shorter than the message.
+        self.octets.get(..self.size).unwrap_or(&[])
+    }
 }
