@@ -14,7 +14,6 @@ use crate::{
 };
 
 use core::{
-    marker::PhantomData,
     mem::MaybeUninit,
     ptr::NonNull, //
 };
@@ -85,14 +84,31 @@ impl Shash {
     // Not inlined, so that the state is on the stack only while it is used.
     #[inline(never)]
     pub fn digest(&self, parts: &[&[u8]], digest: &mut [u8]) -> Result {
-        if digest.len() < self.digest_size() {
+        let tfm = self.tfm.as_ptr();
+        // SAFETY: `tfm` is valid by the type invariant.
+        let state_size = unsafe { bindings::crypto_shash_descsize(tfm) } as usize;
+        if digest.len() < self.digest_size() || state_size > MAX_STATE {
             return Err(EINVAL);
         }
-        let mut state = State::new(self)?;
+        // Never moved: it is large, and a move is a copy on the stack.
+        let mut state = State {
+            desc: bindings::shash_desc {
+                tfm,
+                ..Default::default()
+            },
+            state: MaybeUninit::uninit(),
+        };
+        // With a claim to all of it: the transform's state is behind the descriptor.
+        let desc = core::ptr::from_mut(&mut state).cast::<bindings::shash_desc>();
+        // SAFETY: `desc` has a valid transform, and room behind it for that transform's state.
+        to_result(unsafe { bindings::crypto_shash_init(desc) })?;
         for part in parts {
-            state.update(part)?;
+            let len = u32::try_from(part.len()).map_err(|_| EFBIG)?;
+            // SAFETY: As above, and the state was initialised; `part` has `len` bytes.
+            to_result(unsafe { bindings::crypto_shash_update(desc, part.as_ptr(), len) })?;
         }
-        state.finish(digest)
+        // SAFETY: As above; `digest` has room for what the transform makes.
+        to_result(unsafe { bindings::crypto_shash_final(desc, digest.as_mut_ptr()) })
     }
 }
 
@@ -107,58 +123,11 @@ impl Drop for Shash {
 const MAX_STATE: usize = bindings::HASH_MAX_DESCSIZE;
 
 /// A digest in progress: C's `SHASH_DESC_ON_STACK()`.
-///
-/// # Invariants
-///
-/// `desc.tfm` is the transform of a [`Shash`] that outlives `'a`. The state of that transform fits
-/// into `state`, which follows `desc` without a gap, and was initialised.
 #[repr(C, align(16))]
-struct State<'a> {
+struct State {
     desc: bindings::shash_desc,
     state: MaybeUninit<[u8; MAX_STATE]>,
-    hash: PhantomData<&'a Shash>,
 }
 
 // The state starts where the descriptor ends.
-const _: () = assert!(core::mem::offset_of!(State<'_>, state) == size_of::<bindings::shash_desc>());
-
-impl<'a> State<'a> {
-    fn new(hash: &'a Shash) -> Result<Self> {
-        let tfm = hash.tfm.as_ptr();
-        // SAFETY: `tfm` is valid by its type invariant.
-        if unsafe { bindings::crypto_shash_descsize(tfm) } as usize > MAX_STATE {
-            return Err(EINVAL);
-        }
-        let mut new = State {
-            desc: bindings::shash_desc {
-                tfm,
-                ..Default::default()
-            },
-            state: MaybeUninit::uninit(),
-            hash: PhantomData,
-        };
-        // SAFETY: `desc` has a valid transform, and room behind it for that transform's state.
-        to_result(unsafe { bindings::crypto_shash_init(new.desc()) })?;
-        // INVARIANT: The state fits, and was initialised. C keeps no pointer to it between two
-        // calls, so it may be moved.
-        Ok(new)
-    }
-
-    /// The descriptor, for C, with a claim to all of `self`: the state is behind it.
-    fn desc(&mut self) -> *mut bindings::shash_desc {
-        core::ptr::from_mut(self).cast()
-    }
-
-    fn update(&mut self, part: &[u8]) -> Result {
-        let len = u32::try_from(part.len()).map_err(|_| EFBIG)?;
-        // SAFETY: By the type invariant the descriptor and the state behind it are valid; `part`
-        // has `len` bytes.
-        to_result(unsafe { bindings::crypto_shash_update(self.desc(), part.as_ptr(), len) })
-    }
-
-    /// Ends the digest; `digest` is no smaller than what the transform makes.
-    fn finish(mut self, digest: &mut [u8]) -> Result {
-        // SAFETY: As for `update()`, and `digest` has room, as its only caller has seen.
-        to_result(unsafe { bindings::crypto_shash_final(self.desc(), digest.as_mut_ptr()) })
-    }
-}
+const _: () = assert!(core::mem::offset_of!(State, state) == size_of::<bindings::shash_desc>());
