@@ -15,6 +15,9 @@ use kernel::prelude::*;
 // series: end
 
 #[cfg(CONFIG_MODULE_SIG_RUST_KUNIT_TEST)]
+// series: before cms
+#[allow(unused_imports)]
+// series: end
 mod selftest;
 // series: from signers
 mod sys;
