@@ -35,6 +35,9 @@ const STRICT: &str = "module.sig_enforce=1 lockdown=integrity";
 const MODE: &str = "sig_enforce";
 /// The module that is altered. It needs no hardware and no other module.
 const MODULE: &str = "kernel/drivers/net/dummy.ko.xz";
+/// Modules that are not loaded, because it would not come to an end: speakup's drivers wait for a synthesizer at a
+/// serial port, and hold a lock that the next one waits for.
+const ENDLESS: &str = "kernel/drivers/accessibility/speakup/";
 /// A kernel that loads fewer of the modules shows nothing.
 const ENOUGH: usize = 50;
 /// How many modules' costs are counted, at most.
@@ -109,10 +112,11 @@ impl Kernels {
         let root = work.path().join("root");
         let altered = self.altered(&modsig, &root.join("altered"))?;
         let list = self.distribution.join("lib/modules").join(&self.release);
-        let all = listed(&fs::read_to_string(list.join("modules.dep"))?)?;
+        let mut all = listed(&fs::read_to_string(list.join("modules.dep"))?)?;
+        self.foresee(&modsig, all.len(), &mut seen)?;
+        all.retain(|one| !one.path.starts_with(ENDLESS));
         let names: Vec<_> = all.iter().map(|one| one.name.clone() + "\n").collect();
         fs::write(root.join("names"), names.concat())?;
-        self.foresee(&modsig, all.len(), &mut seen)?;
         let own = self.boot(&self.distribution.join("vmlinuz"), "c", &root, &altered)?;
         let with = self.boot(&self.directory.join("kernel"), "modsig", &root, &altered)?;
 
@@ -326,7 +330,7 @@ impl Kernels {
         let mut guest = Guest::new(self.arch, image, console);
         guest.append = STRICT.to_owned();
         guest.options.memory = 4096;
-        guest.options.limit = Duration::from_secs(3000);
+        guest.options.limit = Duration::from_secs(7200);
         guest.files.directory("lib");
         guest.files.tree(&self.distribution.join("lib"), "lib")?;
         Ok(guest)
