@@ -46,6 +46,8 @@ pub struct Keys {
     pub keyrings: Vec<Keyring>,
     /// The public keys.
     pub loaded: Vec<LoadedKey>,
+    /// Public keys that somebody has revoked (keyctl(2)), and that are in a keyring still.
+    pub revoked: Vec<LoadedKey>,
     /// The refused hashes, in the kernel's form (`bin:...`).
     pub refused: Vec<String>,
 }
@@ -113,13 +115,14 @@ impl Keys {
             });
             let [serial, flags, _, _, _, _, _, kind] = columns;
             let rest = rest.trim();
-            // Revoked, dead or invalidated keys are on their way out.
-            let is_gone = flags.contains(['R', 'D', 'i']);
+            // Dead or invalidated keys are on their way out. A revoked one stays until somebody takes it out.
+            let is_gone = flags.contains(['D', 'i']);
+            let is_revoked = flags.contains('R');
             let Some(serial) = i32::from_str_radix(serial, 16).ok().filter(|_| !is_gone) else {
                 continue;
             };
             match kind {
-                "keyring" => {
+                "keyring" if !is_revoked => {
                     if let Some((name, count)) = rest.rsplit_once(": ") {
                         if KEYRINGS.contains(&name) {
                             keys.keyrings.push(Keyring {
@@ -134,13 +137,17 @@ impl Keys {
                 "asymmetri" => {
                     let described = rest.split_once(": X509.").map_or(rest, |(start, _)| start);
                     let (name, id) = described.rsplit_once(": ").unwrap_or((described, ""));
-                    keys.loaded.push(LoadedKey {
+                    let list = match is_revoked {
+                        true => &mut keys.revoked,
+                        false => &mut keys.loaded,
+                    };
+                    list.push(LoadedKey {
                         serial,
                         name: name.to_owned(),
                         id: id.to_owned(),
                     });
                 }
-                "blacklist" => keys.refused.push(rest.to_owned()),
+                "blacklist" if !is_revoked => keys.refused.push(rest.to_owned()),
                 _ => {}
             }
         }
@@ -843,6 +850,25 @@ mod tests {
         assert_eq!(Keys::parse(text, nobody).revokes("aa01"), None);
         let empty = text.replace(".blacklist: 2", ".blacklist: empty");
         assert_eq!(Keys::parse(&empty, nobody).revokes("aa01"), Some(false));
+    }
+
+    #[test]
+    fn a_key_that_was_revoked_is_told_from_those_that_count() {
+        let text = "
+17605c5c I------     1 perm 1f0b0000     0     0 keyring   .secondary_trusted_keys: 2
+00000001 I------     1 perm 1f030000     0     0 asymmetri good: aa01: X509.rsa aa01 []
+00000002 IR-----     1 perm 1f030000     0     0 asymmetri withdrawn: aa02: X509.rsa aa02 []
+00000003 I-----i     1 perm 1f030000     0     0 asymmetri gone: aa03: X509.rsa aa03 []
+";
+        let keys = Keys::parse(text, |_| Ok(vec![1, 2, 3]));
+        let names = |list: &[LoadedKey]| {
+            let names = list.iter().map(|key| key.name.clone());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(&keys.loaded), ["good"]);
+        assert_eq!(names(&keys.revoked), ["withdrawn"]);
+        let mut rings = keys.keyrings_of(&keys.revoked[0]);
+        assert_eq!(rings.next(), Some(".secondary_trusted_keys"));
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub struct Host {
     trusted: Vec<Filed>,
     platform: Vec<Filed>,
     revoked: Vec<Filed>,
+    /// Where a key has been revoked in its place.
+    dead_keys: Vec<Keyring>,
     blacklisted: Vec<[u8; 32]>,
     blacklisted_certificates: Vec<Vec<u8>>,
     left_out: Vec<DigestAlgorithm>,
@@ -145,6 +147,7 @@ impl Host {
             trusted: vec![],
             platform: vec![],
             revoked: vec![],
+            dead_keys: vec![],
             blacklisted: vec![],
             blacklisted_certificates: vec![],
             left_out: vec![],
@@ -220,6 +223,13 @@ impl Host {
     /// Refuses the certificate whose TBSCertificate has this digest.
     pub fn blacklist_certificate(&mut self, digest: Vec<u8>) {
         self.blacklisted_certificates.push(digest);
+    }
+
+    /// Has a key in this keyring that somebody has revoked there. So ends the search for any key that is not in it: the
+    /// kernel looks at the state of each before it compares it (`keyring_search_iterator()` of
+    /// security/keys/keyring.c).
+    pub fn keep_dead_key(&mut self, keyring: Keyring) {
+        self.dead_keys.push(keyring);
     }
 
     /// Refuses the file that has this SHA-256.
@@ -332,6 +342,7 @@ impl Platform for Host {
         };
         Ok(match find(keys, first, second) {
             Lookup::Found(filed) => Lookup::Found(filed.key.clone()),
+            Lookup::Unknown if self.dead_keys.contains(&keyring) => return Err(KEY_REVOKED),
             Lookup::Unknown => Lookup::Unknown,
             Lookup::Mismatch => Lookup::Mismatch,
         })
@@ -413,6 +424,10 @@ impl Host {
 const EKEYREJECTED: i32 = 129;
 /// What it answers where key and digest do not go together (asm-generic/errno-base.h).
 const EINVAL: i32 = 22;
+const EKEYREVOKED: i32 = 128;
+
+/// What the kernel says where a key has been revoked in its place.
+pub const KEY_REVOKED: PlatformError = PlatformError(-EKEYREVOKED);
 
 /// A check could not be done: OpenSSL has no ML-DSA ([`ml_dsa::missing`]). No error number of the
 /// kernel, those are negative.
@@ -522,6 +537,7 @@ pub fn errno_name(class: Class) -> &'static str {
         Class::Rejected => "EKEYREJECTED",
         Class::Platform(code) if code == -EKEYREJECTED => "EKEYREJECTED",
         Class::Platform(code) if code == -EINVAL => "EINVAL",
+        Class::Platform(code) if code == -EKEYREVOKED => "EKEYREVOKED",
         Class::Platform(_) => "an error of OpenSSL",
     }
 }

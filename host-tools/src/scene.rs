@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{anyhow, Result};
-use modsig::verify::DigestAlgorithm;
+use modsig::verify::{DigestAlgorithm, Keyring};
 use openssl::x509::X509;
 
 use crate::{
@@ -59,6 +59,8 @@ pub struct Scene {
     /// Those that count for modules, and whose certificates are not known: what they are called, and where
     /// they are. Nobody can read a key out of a keyring.
     pub strangers: Vec<String>,
+    /// Keys that were revoked where they are: each one's serial number, and its keyring.
+    pub dead_keys: Vec<(i32, String)>,
     /// What is known of the machine, in words.
     pub machine: Vec<String>,
     /// What could not be found out.
@@ -450,6 +452,17 @@ impl Scene {
             };
             self.machine.push(format!("keyring {}: {what}", ring.name));
         }
+        for key in &keys.revoked {
+            for ring in keys.keyrings_of(key).filter(|ring| *ring != BLACKLIST) {
+                self.host.keep_dead_key(match ring {
+                    PLATFORM => Keyring::Platform,
+                    _ => Keyring::Trusted,
+                });
+                self.machine
+                    .push(format!("revoked, and still in {ring}: {:?}", key.name));
+                self.dead_keys.push((key.serial, ring.to_owned()));
+            }
+        }
         for hash in &keys.refused {
             match hash.split_once(':') {
                 Some(("tbs", digits)) => {
@@ -685,6 +698,7 @@ mod tests {
                     name: "withdrawn".to_owned(),
                     id: id(&withdrawn).unwrap(),
                 }],
+                revoked: vec![],
                 refused: vec![],
             };
             let running = Running {

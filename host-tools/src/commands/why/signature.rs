@@ -4,8 +4,10 @@
 
 use std::path::Path;
 
-use modsig::verify::{cms, trailer, Checked, Error, Flags, SignerId, Tree};
-use modsig_tools::{certificate::is_authority, hex, message, module::Module, scene::Scene};
+use modsig::verify::{cms, trailer, Checked, Error, Flags, PlatformError, SignerId, Tree};
+use modsig_tools::{
+    certificate::is_authority, hex, message, module::Module, platform::KEY_REVOKED, scene::Scene,
+};
 use openssl::{
     nid::Nid,
     x509::{X509KeyUsage, X509Name, X509NameRef, X509},
@@ -58,6 +60,13 @@ pub(super) fn bad_signature(
     match error {
         Error::NoKey => {
             answer.say("the signer's key is not in any keyring that the kernel uses for modules");
+            no_key(path, file, scene, answer);
+        }
+        Error::Platform(code) if PlatformError(code) == KEY_REVOKED => {
+            answer.say("the signer's key is not in any keyring that the kernel uses for modules, or was revoked there: a key was, and is still in its keyring, so the kernel takes any that it does not find for one that was revoked");
+            for (serial, ring) in &scene.dead_keys {
+                answer.advise(format!("take it out: keyctl unlink {serial} %:{ring}"));
+            }
             no_key(path, file, scene, answer);
         }
         Error::BadSignature | Error::EmbeddedSignature(_) => {
