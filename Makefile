@@ -73,18 +73,18 @@ MATRIX := 6.12-arm64-force 6.12-arm64-hashes-only 6.12-arm64-c 7.3-x86_64-force 
 	7.2-x86_64-permissive 7.2-x86_64-force 7.2-x86_64-hashes 7.2-x86_64-hashes-only 7.2-x86_64-c \
 	7.2-arm64-permissive 7.2-arm64-force 7.2-arm64-hashes 7.2-arm64-hashes-only 7.2-arm64-c \
 	6.12-x86_64-c-fixed 7.2-x86_64-c-fixed 7.3-x86_64-c-fixed 6.12-x86_64-hashes-integrity 6.12-x86_64-c-integrity \
-	7.3-x86_64-hashes-integrity
+	7.3-x86_64-hashes-integrity 6.12-arm64-hashes-integrity
 TEST_ALL := crates fuzz-check differ-weakenings vendored rust-1.85 test-deb test-kbuild-7.3 \
 	$(MATRIX:%=kernel-%) kernel-6.12-x86_64-no-keys panic-free-all stack-all test-integrate-7.2 check-lint-7.2 check-off-7.2 check-lint-7.3 check-off-7.3 configurations-6.12 configurations-7.2 configurations-7.3 c-from-nothing \
 	boots-all-6.12-x86_64 boots-all-6.12-arm64 boots-all-7.2-x86_64 boots-all-7.2-arm64 boots-7.2-x86_64-c \
 	boots-all-7.3-x86_64 boots-all-7.3-arm64 boots-7.3-x86_64-c no-keys images-7.3-arm64 debian-kernels test-tools-large \
 	compare-6.12-x86_64 compare-6.12-arm64 compare-7.2-x86_64 compare-7.2-arm64 compare-7.3-x86_64 compare-7.3-arm64 \
 	why-6.12 c-fixed-6.12 c-fixed-7.2 c-fixed-7.3 test-series integrity-6.12 \
-	secure-boot-6.12-x86_64 secure-boot-7.3-x86_64 instruments-7.3-x86_64 distro-cloud-amd64 disk-cloud-amd64 \
+	secure-boot-6.12-x86_64 secure-boot-7.3-x86_64 secure-boot-6.12-arm64 instruments-7.3-x86_64 distro-cloud-amd64 disk-cloud-amd64 \
 	$(filter-out $(PAGES_TEST),$(PAGES:%=page-6.12-x86_64-%) $(PAGES:%=page-6.12-arm64-%)) \
 	$(PAGES:%=page-7.3-x86_64-%) fuzz-short
-# Not run to their end yet (Documentation/secure-boot.md, series.md), so not in test-all.
-NEW := kernel-6.12-arm64-hashes-integrity secure-boot-6.12-arm64 series-check
+# Not run to its end yet (Documentation/series.md), so not in test-all.
+NEW := series-check
 STEPS := $(TEST) $(TEST_ALL) $(NEW)
 
 step = @scripts/step $@
