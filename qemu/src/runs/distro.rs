@@ -395,10 +395,10 @@ unload() { while read -r name; do modprobe -r "$name" 2> /dev/null; done < /name
 load
 unload
 while read -r name; do
-    grep -q "^$(echo "$name" | tr - _) " /proc/modules || echo "$name"
+    busybox grep -q "^$(echo "$name" | busybox tr - _) " /proc/modules || echo "$name"
 done < /names > /out
-mv /out /names
-wc -l < /names
+busybox mv /out /names
+busybox wc -l < /names
 for round in 1 2 3 4 5; do
     read -r begin rest < /proc/uptime
     load
