@@ -82,6 +82,11 @@ impl Default for Options {
 
 /// The first line of a console that shows that the kernel itself went wrong.
 pub fn trouble(console: &[u8]) -> Option<String> {
+    troubles(console).into_iter().next()
+}
+
+/// All lines of a console that show that the kernel itself went wrong.
+pub fn troubles(console: &[u8]) -> Vec<String> {
     const SIGNS: [&str; 6] = [
         "Kernel panic",
         "Oops",
@@ -91,10 +96,9 @@ pub fn trouble(console: &[u8]) -> Option<String> {
         "rust_kernel: panicked",
     ];
     let log = String::from_utf8_lossy(console);
-    let mut lines = log.lines();
-    lines
-        .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
-        .map(|line| line.trim().to_owned())
+    let wrong = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    let lines = log.lines().filter(wrong);
+    lines.map(|line| line.trim().to_owned()).collect()
 }
 
 impl Arch {

@@ -23,7 +23,8 @@ use crate::{
     machine::{guest::Guest, kernels, programs},
     verdict::{
         distro::{
-            counts, differences, listed, loads, modules, timed, Listed, Loads, LOADS, REJECTED,
+            complaints, counts, differences, listed, loads, modules, timed, Listed, Loads, LOADS,
+            REJECTED,
         },
         errno::error_of,
     },
@@ -382,7 +383,7 @@ impl Kernels {
             tainted: tainted.to_owned(),
             modules: modules(list),
             // Drivers without hardware may complain: what matters is that both do.
-            trouble: vm::trouble(&fs::read(console)?).unwrap_or_default(),
+            trouble: complaints(&vm::troubles(&fs::read(console)?)),
         })
     }
 }
